@@ -1,0 +1,1 @@
+"""The wirechief control plane: one model, planned changes, proven calls."""

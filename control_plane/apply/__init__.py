@@ -1,0 +1,1 @@
+"""Executor and reconciler: run plans through ports."""

@@ -1,0 +1,1 @@
+"""The call path as data: graph, explain, checks. Pure."""

@@ -1,0 +1,1 @@
+"""Pure folds of Asterisk events into state."""

@@ -1,0 +1,1 @@
+"""Diff, order and plan: pure."""

@@ -1,0 +1,1 @@
+"""HTML edge over the service functions."""

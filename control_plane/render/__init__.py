@@ -1,0 +1,1 @@
+"""Desired state to artefacts: pure and byte-stable."""

@@ -1,0 +1,1 @@
+"""SQLAlchemy Core store; the only place that imports a database."""
