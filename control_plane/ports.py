@@ -6,11 +6,15 @@ same contract tests run against. Nothing here does any work.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from control_plane.domain.entities import Entity
+from control_plane.domain.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,120 @@ class Mailer(Protocol):
     async def send(self, mail: Mail) -> None: ...
 
 
-class EventStream(Protocol):
-    """An asynchronous stream of AMI events, for consumers that prefer pulling."""
+class EntityKind(StrEnum):
+    """The resources of the model; each names one entity class."""
 
-    def __aiter__(self) -> AsyncIterator[AmiEvent]: ...
+    ORGANISATION = "organisation"
+    SITE = "site"
+    OCCUPANCY = "occupancy"
+    PERSON = "person"
+    NUMBER = "number"
+    EXTENSION = "extension"
+    DEVICE = "device"
+    TRUNK = "trunk"
+
+
+EntityKey = tuple[str, ...]
+"""organisation (id,) · site (id,) · occupancy (org, site) · person (id,) · number (e164,)
+· extension (org, key) · device (id,) · trunk (id,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntityChange:
+    """One entity as a committed revision left it; `before` None: created, `after` None: deleted.
+
+    The entities are whole, secrets included, so this value is never logged or serialised.
+    """
+
+    revision: int
+    kind: EntityKind
+    key: EntityKey
+    before: Entity | None
+    after: Entity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The model as of `revision`."""
+
+    revision: int
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who changed what, when. `before` and `after` are JSON objects with every secret masked."""
+
+    id: int
+    revision: int
+    at: datetime
+    actor: str
+    kind: EntityKind
+    key: EntityKey
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
+
+
+class Transaction(Protocol):
+    """One write transaction: rows, audit entries and one new revision are committed together or not at all."""
+
+    @property
+    def model(self) -> Model:
+        """The model inside the transaction, with the puts and deletes made so far."""
+        ...
+
+    def version(self, kind: EntityKind, key: EntityKey) -> int:
+        """The revision that last changed this entity (its ETag). Raises: UnknownEntity."""
+        ...
+
+    def put(self, entity: Entity) -> None:
+        """Create or replace; a put that changes nothing leaves no trace."""
+        ...
+
+    def delete(self, kind: EntityKind, key: EntityKey) -> None:
+        """Raises: UnknownEntity."""
+        ...
+
+
+class Store(Protocol):
+    """The desired state. Raises StoreBusy when another writer does not let go in time."""
+
+    async def snapshot(self) -> Snapshot:
+        """The newest committed model; cached, and brought up to date by the changes since."""
+        ...
+
+    def transaction(self, actor: str) -> AbstractAsyncContextManager[Transaction]:
+        """Begin immediately; commit when the block ends well, roll back when it raises."""
+        ...
+
+    async def revision(self) -> int:
+        """The newest committed revision; one cheap read."""
+        ...
+
+    async def changes_since(self, revision: int) -> tuple[EntityChange, ...] | None:
+        """Committed changes after `revision`, oldest first, one per entity and revision. None: too long ago
+        (or another process wrote more than is worth replaying); take a snapshot instead."""
+        ...
+
+    async def versions(self, kind: EntityKind) -> Mapping[EntityKey, int]:
+        """The ETag revision of every entity of a kind."""
+        ...
+
+    async def audit(
+        self,
+        *,
+        kind: EntityKind | None = None,
+        key: EntityKey | None = None,
+        limit: int = 50,
+        before_id: int = 0,
+    ) -> tuple[AuditEntry, ...]:
+        """Newest first; `before_id` continues a listing."""
+        ...
+
+    async def pushed(self, node: str) -> dict[str, str]:
+        """What was last pushed to and verified on a node: artefact key -> digest."""
+        ...
+
+    async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
+        """Remember digests of verified artefacts; None forgets one."""
+        ...

@@ -1,0 +1,163 @@
+"""Organisations, sites, people, numbers, trunks: who is there and what reaches them.
+
+Entities are frozen; a change is a new value. Every rule that concerns one entity alone is here, with the
+sentence the user reads; rules between entities are checked where the use case has both.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from control_plane.domain.regions import REGIONS, Region, RegionCode, is_e164, tidy
+
+SLUG_PATTERN = r"[a-z][a-z0-9-]{0,30}"
+KEY_PATTERN = r"[0-9]{2,6}"
+
+
+class Entity(BaseModel):
+    """Base of every entity: frozen, nothing unknown accepted, unchanged defaults validated too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, str_strip_whitespace=True)
+
+
+def _require_e164(value: str) -> str:
+    number = tidy(value)
+    if not is_e164(number):
+        raise ValueError("must be an E.164 number: +, country code and number, 7 to 15 digits")
+    return number
+
+
+def _require_time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is not an IANA time zone, such as Asia/Singapore") from None
+    return value
+
+
+def require_plain_text(value: str) -> str:
+    """`value` when it has no control character: it ends in caller ID names and configuration lines."""
+    if not value.isprintable():
+        raise ValueError("must not contain control characters or line breaks")
+    return value
+
+
+Slug = Annotated[str, Field(pattern=f"^{SLUG_PATTERN}$")]
+Key = Annotated[str, Field(pattern=f"^{KEY_PATTERN}$")]
+PhoneNumberText = Annotated[str, AfterValidator(_require_e164)]
+TimeZone = Annotated[str, AfterValidator(_require_time_zone)]
+Label = Annotated[str, Field(max_length=60), AfterValidator(require_plain_text)]
+DialledDigits = Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")]
+
+
+class OrganisationKind(StrEnum):
+    """R1: one operator (landlord), many occupiers (tenants)."""
+
+    OPERATOR = "operator"
+    OCCUPIER = "occupier"
+
+
+class Organisation(Entity):
+    """An operator or an occupier (R1)."""
+
+    id: Slug
+    name: Label
+    kind: OrganisationKind = OrganisationKind.OCCUPIER
+
+
+class Site(Entity):
+    """A place with a region, a time zone and the node its phones live on.
+
+    `caller_id` is the number shown when an extension without a number of its own calls out.
+    """
+
+    id: Slug
+    name: Label
+    region: RegionCode
+    time_zone: TimeZone
+    node: Slug = "lab"
+    trunk: Slug | None = None
+    caller_id: PhoneNumberText | None = None
+    reception: tuple[DialledDigits, ...] = ()
+
+    @property
+    def numbering(self) -> Region:
+        return REGIONS[self.region]
+
+    @property
+    def emergency_numbers(self) -> tuple[str, ...]:
+        return self.numbering.emergency
+
+
+class AuthorizationCode(Entity):
+    """A salted SHA-1 digest of the digits, the strongest hash Asterisk's dialplan can check (A56).
+
+    `id` names the code in call records; the digits are never stored.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9]{8}$")
+    salt: str = Field(pattern=r"^[a-z0-9]{16}$")
+    digest: str = Field(pattern=r"^[0-9a-f]{40}$")
+
+
+class Occupancy(Entity):
+    """What one organisation has at one site: its authorization code (R56) and reception numbers (A59)."""
+
+    org: Slug
+    site: Slug
+    authorization_code: AuthorizationCode | None = None
+    reception: tuple[DialledDigits, ...] = ()
+
+
+class PersonKind(StrEnum):
+    """R2: who a number can be assigned to."""
+
+    OCCUPIER_USER = "occupier_user"
+    TEAM_MEMBER = "team_member"
+
+
+class Person(Entity):
+    """Somebody a number or an extension is assigned to (R2); not a login."""
+
+    id: Slug
+    org: Slug
+    name: Label
+    email: str | None = Field(default=None, max_length=254, pattern=r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$")
+    kind: PersonKind = PersonKind.OCCUPIER_USER
+
+
+class NumberStatus(StrEnum):
+    """A21. Only ACTIVE routes, registers or rings (R23)."""
+
+    AVAILABLE = "available"
+    RESERVED = "reserved"
+    PENDING = "pending"
+    ACTIVE = "active"
+    COOLDOWN = "cooldown"
+
+
+class PhoneNumber(Entity):
+    """A long number with its status and what it belongs to (R5)."""
+
+    e164: PhoneNumberText
+    site: Slug
+    org: Slug | None = None
+    extension: Key | None = None
+    status: NumberStatus = NumberStatus.AVAILABLE
+    label: Label = ""
+
+
+class Trunk(Entity):
+    """A connection to a carrier, identified by its addresses (and by a user name where it asks for one)."""
+
+    id: Slug
+    node: Slug = "lab"
+    host: str = Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")
+    port: int = Field(default=5060, ge=1, le=65535)
+    region: RegionCode
+    username: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._+-]{1,64}$")
+    password: SecretStr | None = None

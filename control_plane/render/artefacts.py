@@ -1,0 +1,94 @@
+"""What rendering yields: AstDB rows, mailboxes and the dialplan, each under a key of its own.
+
+A *unit* is the smallest thing rendered by itself: an extension with its devices, a number, a site, an
+occupancy, a trunk. One changed entity touches few units, so that a push costs the same at any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class UnitKind(StrEnum):
+    """What a unit was rendered from."""
+
+    EXTENSION = "extension"  # key: (org, extension key)
+    NUMBER = "number"  # (e164,)
+    SITE = "site"  # (site,)
+    OCCUPANCY = "occupancy"  # (org, site)
+    TRUNK = "trunk"  # (trunk,)
+    NODE = "node"  # (node,): the dialplan
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unit:
+    """Names one unit; sorts by kind and key."""
+
+    kind: UnitKind
+    key: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'/'.join(self.key)}"
+
+
+class Holder(StrEnum):
+    """Where in Asterisk an artefact lives."""
+
+    ROW = "row"  # AstDB; name is the full key, "pbx/auth/abc"
+    MAILBOX = "mailbox"  # voicemail.conf; name is "context/mailbox", value the text after =>
+    FILE = "file"  # a whole include-free configuration file; name is the file name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ArtefactKey:
+    """The one name of an artefact on a node."""
+
+    holder: Holder
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.holder}:{self.name}"
+
+
+SECRET_ROWS = ("pbx/auth/", "code/")
+"""AstDB prefixes whose values are secrets: masked in diffs, kept out of logs and errors."""
+
+
+def is_secret(key: ArtefactKey) -> bool:
+    """Whether the value must be masked before a person or a log sees it."""
+    return key.holder is Holder.MAILBOX or (key.holder is Holder.ROW and key.name.startswith(SECRET_ROWS))
+
+
+OWNED_ROWS = ("pbx/auth", "pbx/aor", "pbx/endpoint", "pbx/identify", "ext", "vip", "did", "site", "emergency",
+              "reception", "code", "hint")  # fmt: skip
+"""AstDB families this program owns wholly: a row it did not render there is foreign and goes.
+
+Not owned, because Asterisk or a phone writes them: `journal`, `outbox`, `last`, `registrar`; `pbx/acl` belongs
+to the blocking of attackers.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The artefacts of one unit or of a whole node."""
+
+    values: Mapping[ArtefactKey, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        rows: Iterable[tuple[str, str]] = (),
+        mailboxes: Iterable[tuple[str, str]] = (),
+        files: Iterable[tuple[str, str]] = (),
+    ) -> Rendered:
+        """From (name, value) pairs."""
+        return cls(
+            {
+                **{ArtefactKey(Holder.ROW, name): value for name, value in rows},
+                **{ArtefactKey(Holder.MAILBOX, name): value for name, value in mailboxes},
+                **{ArtefactKey(Holder.FILE, name): value for name, value in files},
+            }
+        )
