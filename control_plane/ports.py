@@ -225,7 +225,7 @@ class AuditEntry:
 
 
 class Transaction(Protocol):
-    """One write transaction: rows, audit entries and one new revision are committed together or not at all."""
+    """One write transaction: rows, audit entries and one new revision commit together or not at all."""
 
     @property
     def model(self) -> Model:

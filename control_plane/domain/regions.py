@@ -30,8 +30,7 @@ class DialRule:
     """Numbers that match `pattern` lose `strip` digits and gain `prepend`.
 
     Asterisk notation without the underscore: only X, Z, N, literal digits, `+` and a final `.` (one
-    or more) are used, so that the rule has one meaning
-    in Asterisk and in `matches`.
+    or more) are used, so that the rule has one meaning in Asterisk and in `matches`.
     """
 
     pattern: str
