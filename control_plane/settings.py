@@ -1,0 +1,97 @@
+"""Every setting of the control plane and its lab, from the environment (`WIRECHIEF_...`) or given in code.
+
+Nothing listens beyond loopback unless a setting names another address. Secrets that the lab makes for
+itself are not here: they are generated at first start and kept in the state directory.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+Address = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+
+
+def default_state_dir() -> Path:
+    """The XDG state directory of this user, `wirechief` below it."""
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "wirechief"
+
+
+class Settings(BaseSettings):
+    """The settings, with the defaults of a lab on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="WIRECHIEF_", extra="forbid", frozen=True)
+
+    state_dir: Path = Field(
+        default_factory=default_state_dir,
+        description="Everything that must survive: database, secrets, AstDB, voicemail, certificates, logs.",
+    )
+    instance: Label = Field(
+        default="lab",
+        description="Part of the container names, so that several labs can run on one machine.",
+    )
+    node: Label = Field(default="lab", description="Name of the Asterisk node the lab runs.")
+    asterisk_image: str = Field(
+        default="", description="Container image of Asterisk. Empty: the one docker/bootstrap builds."
+    )
+
+    sip_address: Address = Field(
+        default="127.0.0.1", description="IPv4 address the node takes SIP and RTP on."
+    )
+    sip_port: Port = Field(default=5060, description="SIP over UDP and TCP.")
+    sip_tls_port: Port = Field(default=5061, description="SIP over TLS.")
+    sip_tls_names: tuple[str, ...] = Field(
+        default=("localhost",),
+        description="DNS names in the node's certificate, besides sip_address.",
+    )
+    sip_realm: Word = Field(default="asterisk", description="Realm of every SIP challenge.")
+    sip_user_agent: Word = Field(default="wirechief", description="Server name in SIP, without a version.")
+    rtp_port_min: Port = Field(default=20000, description="First UDP port for media.")
+    rtp_port_max: Port = Field(default=20999, description="Last UDP port for media; a call leg takes two.")
+
+    ami_host: Address = Field(default="127.0.0.1", description="Where the node's manager interface listens.")
+    ami_port: Port = Field(default=5038, description="Port of the node's manager interface.")
+    ami_user: Word = Field(default="wirechief", description="Manager user of the control plane.")
+
+    carrier_address: Address = Field(default="127.0.0.2", description="IPv4 address of the lab's carrier.")
+    carrier_sip_port: Port = Field(default=5060, description="SIP over UDP of the lab's carrier.")
+    carrier_ami_port: Port = Field(
+        default=5038, description="Manager interface of the lab's carrier, on carrier_address."
+    )
+    carrier_rtp_port_min: Port = Field(default=21000, description="First UDP port for the carrier's media.")
+    carrier_rtp_port_max: Port = Field(default=21999, description="Last UDP port for the carrier's media.")
+
+    api_host: Address = Field(default="127.0.0.1", description="Where portal and API listen.")
+    api_port: Port = Field(default=8080, description="Port of portal and API.")
+    auto_apply: bool = Field(
+        default=True, description="Push every change at once. Off: changes wait for an apply."
+    )
+
+    smtp_host: str = Field(default="", description="Mail server. Empty: no mail is sent.")
+    smtp_port: Port = Field(default=587, description="Port of the mail server.")
+    smtp_user: str = Field(default="", description="Login at the mail server. Empty: none.")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="Password of smtp_user.")
+    smtp_starttls: bool = Field(default=True, description="Insist on STARTTLS before anything is sent.")
+    smtp_sender: str = Field(default="wirechief@localhost", description="Sender of the mail.")
+
+    start_deadline_s: float = Field(
+        default=30.0, gt=0, description="How long an Asterisk may take to be fully booted, in seconds."
+    )
+
+    @model_validator(mode="after")
+    def _port_ranges_are_ranges(self) -> Settings:
+        if self.rtp_port_max - self.rtp_port_min < 3:
+            raise ValueError("rtp_port_max must be at least rtp_port_min + 3: one call needs four ports")
+        if self.carrier_rtp_port_max - self.carrier_rtp_port_min < 3:
+            raise ValueError(
+                "carrier_rtp_port_max must be at least carrier_rtp_port_min + 3: one call needs four ports"
+            )
+        return self
