@@ -1,0 +1,121 @@
+"""A node over AMI: what the port `NodeLink` says, on a session that is kept alive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from control_plane.adapters.ami import astdb, config_files, wire
+from control_plane.adapters.ami.address import AmiAddress, AmiTiming
+from control_plane.adapters.ami.keeper import Keeper
+from control_plane.errors import Rejected
+from control_plane.ports import ConfigFile, ConfigLine, NodeLink
+
+_ROW_GONE = "Database entry not found"
+_RELOAD_BUSY = "A reload is in progress"
+_RELOAD_RETRY_S = 0.2
+
+
+class AmiLink(Keeper, NodeLink):
+    """`NodeLink` over AMI, one per node; what its methods promise is written at the port."""
+
+    def __init__(self, address: AmiAddress, timing: AmiTiming | None = None) -> None:
+        super().__init__(address, timing)
+        self._config_lock = asyncio.Lock()
+        self._reload_lock = asyncio.Lock()
+
+    async def ping(self) -> float:
+        session = self._open_session()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await session.order({"Action": "Ping"}, what="Ping")
+        return loop.time() - started
+
+    async def read_rows(self, prefix: str) -> dict[str, str]:
+        session = self._open_session()
+        messages = await session.list_items(
+            {"Action": "DBGetTree", "Family": prefix},
+            what=f"Read AstDB rows under {prefix!r}",
+            item="DBGetTreeResponse",
+        )
+        return wire.parse_tree_rows(messages, prefix)
+
+    async def read_row(self, key: str) -> str | None:
+        session = self._open_session()
+        family, name = astdb.split_key(key)
+        what = f"Read AstDB row {key!r}"
+        reply = await session.ask({"Action": "DBGet", "Family": family, "Key": name}, what=what)
+        if reply.ok:
+            return reply.events[0].get("Val", "")
+        if reply.error == _ROW_GONE:
+            return None
+        raise Rejected(f"{what}: Asterisk refused: {reply.error}.")
+
+    async def put_rows(self, rows: Iterable[tuple[str, str]]) -> None:
+        session = self._open_session()
+        await session.run_batch(
+            [astdb.put_action(key, value) for key, value in rows], what="Write AstDB rows"
+        )
+
+    async def delete_rows(self, keys: Iterable[str]) -> None:
+        session = self._open_session()
+        await session.run_batch(
+            [astdb.delete_action(key) for key in keys], what="Delete AstDB rows", harmless=_ROW_GONE
+        )
+
+    async def read_config(self, filename: str) -> dict[str, list[ConfigLine]] | None:
+        return await config_files.read_config(self._open_session(), filename)
+
+    async def write_config(self, filename: str, content: ConfigFile) -> None:
+        async with self._config_lock:
+            await config_files.write_config(self._open_session(), filename, content)
+
+    async def edit_config(
+        self,
+        filename: str,
+        category: str,
+        *,
+        delete: Sequence[ConfigLine] = (),
+        append: Sequence[ConfigLine] = (),
+    ) -> None:
+        async with self._config_lock:
+            await config_files.edit_config(
+                self._open_session(), filename, category, delete=delete, append=append
+            )
+
+    async def reload(self, module: str) -> None:
+        """See the port. Reloads of one node never overlap: Asterisk has deadlocked on that."""
+        action = {"Action": "Reload", "Module": module}
+        what = f"Reload {module}"
+        loop = asyncio.get_running_loop()
+        async with self._reload_lock:
+            deadline = loop.time() + self._timing.reload_s
+            while True:
+                reply = await self._open_session().ask(action, what=what, deadline_s=self._timing.reload_s)
+                if reply.ok:
+                    return
+                if reply.error != _RELOAD_BUSY or loop.time() > deadline:
+                    raise Rejected(f"{what}: Asterisk refused: {reply.error}.")
+                await asyncio.sleep(_RELOAD_RETRY_S)
+
+    async def count_endpoints(self) -> int:
+        return await self._count("PJSIPShowEndpoints", item="EndpointList", empty_answer="No endpoints found")
+
+    async def contacts(self) -> dict[str, str]:
+        messages = await self._open_session().list_items(
+            {"Action": "PJSIPShowContacts"},
+            what="List registered contacts",
+            item="ContactList",
+            empty_answer="No Contacts found",
+        )
+        events = [wire.parse_headers(message) for message in messages[:-1]]
+        return {event["Aor"]: event["Uri"] for event in events}
+
+    async def active_channels(self) -> int:
+        return await self._count("CoreShowChannels", item="CoreShowChannel")
+
+    async def _count(self, action: str, *, item: str, empty_answer: str | None = None) -> int:
+        messages = await self._open_session().list_items(
+            {"Action": action}, what=action, item=item, empty_answer=empty_answer
+        )
+        return max(0, len(messages) - 1)
