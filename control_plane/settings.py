@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -85,6 +85,14 @@ class Settings(BaseSettings):
     start_deadline_s: float = Field(
         default=30.0, gt=0, description="How long an Asterisk may take to be fully booted, in seconds."
     )
+
+    @field_validator("ami_host", "carrier_address")
+    @classmethod
+    def _manager_interfaces_stay_on_loopback(cls, address: str) -> str:
+        # AMI is in clear text here and its user can rewrite the dialplan.
+        if not address.startswith("127."):
+            raise ValueError("must be a loopback address (127.x.y.z): the manager interface is in clear text")
+        return address
 
     @model_validator(mode="after")
     def _port_ranges_are_ranges(self) -> Settings:

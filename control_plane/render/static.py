@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from control_plane.domain.regions import REGIONS
 from control_plane.errors import UnsafeValue
 
 SEEDED_FILES = frozenset({"voicemail.conf"})
@@ -138,6 +139,9 @@ NODE_EVENTS = (
 )
 """AMI events the node sends to the control plane; all others are filtered out in Asterisk."""
 
+EMERGENCY_NUMBERS = tuple(sorted({number for region in REGIONS.values() for number in region.emergency}))
+"""What the carrier answers as an emergency service: the numbers of every region."""
+
 
 @dataclass(frozen=True, slots=True)
 class AsteriskStart:
@@ -214,7 +218,8 @@ def render_carrier(start: CarrierStart) -> Mapping[str, str]:
         name.removesuffix(".j2"): environment.get_template(name)
         for name in environment.list_templates(extensions=["j2"])
     }
-    return {name: texts[name].render(s=start, modules=CARRIER_MODULES) for name in sorted(texts)}
+    values = {"s": start, "modules": CARRIER_MODULES, "emergency": EMERGENCY_NUMBERS}
+    return {name: texts[name].render(values) for name in sorted(texts)}
 
 
 _SHARED = (

@@ -1,0 +1,26 @@
+"""Fixtures every tier with a real Asterisk shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from control_plane.adapters.containers import BOOTSTRAP
+from control_plane.adapters.engine import make_image
+from tests.lab import RunningLab, remove_orphans, running_lab_in
+
+
+@pytest.fixture(scope="session")
+def asterisk_image() -> str:
+    """The image, after getting this machine ready: engine, base image and all."""
+    image = make_image(BOOTSTRAP, print)
+    remove_orphans()
+    return image
+
+
+@pytest.fixture(scope="session")
+def running_lab(asterisk_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
+    """One fresh node and carrier for the whole session; tests leave no objects behind in it."""
+    with running_lab_in(tmp_path_factory.mktemp("lab"), asterisk_image=asterisk_image) as running:
+        yield running

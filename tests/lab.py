@@ -1,0 +1,90 @@
+"""Labs for tests: fresh Asterisks with addresses, ports and a state directory of their own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.adapters.carrier import Carrier
+from control_plane.adapters.containers import Lab
+from control_plane.adapters.engine import Listener, docker, remove, require_free
+from control_plane.adapters.secrets import LabSecrets, load_or_make_secrets
+from control_plane.errors import LabError
+from control_plane.settings import Settings
+
+_INSTANCE = re.compile(r"^wirechief-test-(\d+)-\d+-(node|carrier)$")
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class RunningLab:
+    """A node and a carrier that are up, and what is needed to use them."""
+
+    settings: Settings
+    secrets: LabSecrets
+    lab: Lab
+    carrier: Carrier
+
+    @property
+    def log(self) -> str:
+        """Everything the node has logged since its first start, security events apart."""
+        return (self.lab.node_dir / "log" / "messages").read_text()
+
+
+def own_settings(state_dir: Path, **explicit: object) -> Settings:
+    """Settings with addresses and ports nobody on this machine uses, for one test session.
+
+    Each lab has loopback addresses of its own, so that the standard ports can be used; the RTP ranges differ
+    too, because Asterisk may bind media to all addresses.
+    """
+    # The tests' seed is the same in every session of the same seed; addresses must differ between them.
+    dice = random.SystemRandom()
+    for _ in range(20):
+        network = f"127.{dice.randrange(64, 250)}.{dice.randrange(1, 250)}"
+        rtp = dice.randrange(22000, 60000, 400)
+        values: dict[str, object] = {
+            "state_dir": state_dir,
+            "instance": f"test-{os.getpid()}-{next(_numbers)}",
+            "sip_address": f"{network}.1",
+            "ami_host": f"{network}.1",
+            "carrier_address": f"{network}.2",
+            "api_host": f"{network}.1",
+            "rtp_port_min": rtp,
+            "rtp_port_max": rtp + 199,
+            "carrier_rtp_port_min": rtp + 200,
+            "carrier_rtp_port_max": rtp + 399,
+        }
+        try:
+            require_free(Listener(f"{network}.1", 5060, "UDP", "", ""))
+            require_free(Listener(f"{network}.2", 5060, "UDP", "", ""))
+        except LabError:
+            continue
+        return Settings.model_validate(values | explicit)
+    raise LabError("No free loopback addresses were found in 20 attempts.")
+
+
+@contextmanager
+def running_lab_in(state_dir: Path, **explicit: object) -> Iterator[RunningLab]:
+    """A fresh lab, torn down at the end whatever happens; `explicit` settings win."""
+    settings = own_settings(state_dir, **explicit)
+    secrets = load_or_make_secrets(state_dir)
+    lab = Lab(settings, secrets)
+    try:
+        lab.up()
+        yield RunningLab(settings, secrets, lab, Carrier(settings, secrets.carrier_ami.get_secret_value()))
+    finally:
+        lab.down()
+
+
+def remove_orphans() -> None:
+    """Removes the containers of test sessions that were killed before they could do so themselves."""
+    for name in docker("ps", "--all", "--format", "{{.Names}}").split():
+        match = _INSTANCE.match(name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            remove(name)
