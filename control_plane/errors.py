@@ -9,7 +9,7 @@ ControlPlaneError
   x PlanError       StalePlan: plan again
   x AsteriskError   Unreachable (retry) · OutcomeUnknown (observe, never resend) · Rejected
                     · LoginRefused (fatal)
-  x StoreError      StoreBusy (retry) · SchemaTooNew (fatal)
+  x StoreError      StoreBusy (retry) · SchemaTooNew (fatal) · StoreUnusable (fatal; says the remedy)
   x LabError        the machine lacks something; the message says the remedy
 """
 
@@ -137,6 +137,10 @@ class StoreBusy(StoreError):
 
 class SchemaTooNew(StoreError):
     """The database was written by a newer version of this program."""
+
+
+class StoreUnusable(StoreError):
+    """The database cannot be opened, read or written as it is; the text names it and the remedy."""
 
 
 class LabError(ControlPlaneError):
