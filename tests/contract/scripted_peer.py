@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Self
 
@@ -20,11 +21,21 @@ class Connection:
         self.number = number
         self._writer = writer
         self.actions: list[Action] = []
+        self.sent_bytes = 0
+        self.bytes_left: int | None = None
+        """When set: this many bytes are sent yet, then the connection ends."""
 
     async def send(self, data: bytes) -> None:
         """Send bytes as they are."""
+        if self.bytes_left is not None:
+            data = data[: self.bytes_left]
+            self.bytes_left -= len(data)
         self._writer.write(data)
+        self.sent_bytes += len(data)
         await self._writer.drain()
+        if self.bytes_left == 0:
+            self.close()
+            raise ConnectionResetError("the test's byte budget is used up")
 
     async def send_apart(self, *pieces: bytes) -> None:
         """Send each piece in a TCP segment of its own."""
@@ -61,7 +72,8 @@ FULLY_BOOTED = message(Event="FullyBooted", Privilege="system,all", Status="Full
 class ScriptedPeer:
     """Greets, accepts the login, reports FullyBooted and answers Ping, unless scripted otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.greeting = GREETING
         self.connections: list[Connection] = []
         self.scripts: dict[str, Script] = {"Login": accept, "Ping": pong}
@@ -80,7 +92,7 @@ class ScriptedPeer:
 
     async def listen(self) -> None:
         """Listen, on the same port as before if there was one."""
-        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -184,7 +196,7 @@ class Table:
 
     async def delete(self, connection: Connection, action: Action) -> None:
         if self.rows.pop(f"{action['Family']}/{action['Key']}", None) is None:
-            await connection.answer(action, ok=False, Message="Database entry not found")
+            await connection.answer(action, ok=False, Message="Database entry could not be deleted")
         else:
             await connection.answer(action, Message="Key deleted successfully")
 

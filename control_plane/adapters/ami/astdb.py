@@ -7,6 +7,9 @@ from control_plane.errors import UnsafeValue
 KEY_LIMIT_BYTES = 253
 """AstDB holds "/family/key" in 256 bytes with its end (main/db.c, MAX_DB_FIELD)."""
 
+_SKIPPED = "".join(map(chr, range(1, 33)))
+"""Characters that AMI drops before a header's value (ast_skip_blanks in strings.h)."""
+
 Headers = list[tuple[str, str]]
 
 
@@ -18,8 +21,8 @@ def split_key(key: str) -> tuple[str, str]:
     """
     family, found, name = key.rpartition("/")
     subject = f"AstDB row {key!r}"
-    if not found or not family or not name or key != key.strip() or "//" in key or key.startswith("/"):
-        raise UnsafeValue(subject, "must be written family/key, without blanks at its ends")
+    if not found or not all(key.split("/")) or family[0] in _SKIPPED or name[0] in _SKIPPED:
+        raise UnsafeValue(subject, "must be written family/key: no part empty, no blank before either")
     if len(key.encode()) > KEY_LIMIT_BYTES:
         raise UnsafeValue(subject, f"is longer than {KEY_LIMIT_BYTES} bytes")
     return family, name
@@ -32,7 +35,7 @@ def put_action(key: str, value: str) -> tuple[str, Headers]:
         UnsafeValue: names the key, never the value.
     """
     family, name = split_key(key)
-    if value != value.lstrip():
+    if value and value[0] in _SKIPPED:
         raise UnsafeValue(f"AstDB row {key!r}", "AMI drops blanks before a value; remove them")
     return key, [("Action", "DBPut"), ("Family", family), ("Key", name), ("Val", value)]
 

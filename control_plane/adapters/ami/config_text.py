@@ -19,6 +19,9 @@ OPERATIONS_LIMIT = 28
 
 _FIXED_HEADERS = 4  # Action, ActionID, SrcFilename, DstFilename
 
+_STRIPPED = "".join(map(chr, range(1, 33)))
+"""Characters that Asterisk drops at the ends of names and values (ast_strip in strings.h)."""
+
 _FILENAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _CATEGORY = re.compile(r"[^\[\];\r\n\0#()\\]+")
 _NAME = re.compile(r"[^\[\];=\r\n\0#+\\]+")
@@ -47,7 +50,7 @@ def require_category(filename: str, category: str) -> None:
     Raises:
         UnsafeValue
     """
-    if not _CATEGORY.fullmatch(category) or category != category.strip():
+    if not _CATEGORY.fullmatch(category) or category != category.strip(_STRIPPED):
         raise UnsafeValue(
             f"{filename} category {category!r}",
             "must not be empty, have blanks at its ends, or any of [ ] ( ) ; # \\",
@@ -61,12 +64,12 @@ def require_config_line(filename: str, category: str, line: ConfigLine) -> None:
         UnsafeValue: names the line, never its value.
     """
     subject = f"{filename} [{category}] {line.name!r}"
-    if not _NAME.fullmatch(line.name) or line.name != line.name.strip():
+    if not _NAME.fullmatch(line.name) or line.name != line.name.strip(_STRIPPED):
         raise UnsafeValue(
             subject, "a name must not be empty, have blanks at its ends, or any of [ ] ; = # + \\"
         )
-    if line.value != line.value.strip():
-        raise UnsafeValue(subject, "Asterisk drops blanks at the ends of a value; remove them")
+    if line.value != line.value.strip(_STRIPPED):
+        raise UnsafeValue(subject, "Asterisk drops blanks and control characters at the ends; remove them")
     if not line.arrow and line.value.startswith(">"):
         raise UnsafeValue(subject, "a value starting with > needs a `=>` line")
     require_line("Value-000000", _written(line), subject)

@@ -43,6 +43,15 @@ TRANSITIONS: dict[tuple[LinkState, LinkEvent], LinkState] = {
 }
 
 
+def backoff_s(failures: int, timing: AmiTiming) -> float:
+    """Seconds to wait after so many failures in a row: doubling, bounded, with jitter.
+
+    The jitter keeps many links that lost the same node from calling it in step.
+    """
+    ceiling = min(timing.backoff_max_s, timing.backoff_first_s * 2.0 ** min(failures, 16))
+    return ceiling * random.uniform(0.5, 1.0)
+
+
 class Keeper:
     """The life of the link to one node; all methods belong to the loop it was connected in.
 
@@ -103,18 +112,13 @@ class Keeper:
                 delay_s = self._timing.refused_retry_s
             except Unreachable as exc:
                 self._failed(LinkEvent.LOST, exc)
-                delay_s = self._backoff(failures)
+                delay_s = backoff_s(failures, self._timing)
                 failures += 1
             else:
                 lasted_s = await self._serve(session)
                 failures = 0 if lasted_s > self._timing.backoff_max_s else failures + 1
-                delay_s = self._backoff(failures)
+                delay_s = backoff_s(failures, self._timing)
             await self._pause(delay_s)
-
-    def _backoff(self, failures: int) -> float:
-        """Seconds to wait, doubling and bounded, with jitter so that many links do not call in step."""
-        ceiling = min(self._timing.backoff_max_s, self._timing.backoff_first_s * 2 ** min(failures, 16))
-        return float(ceiling * random.uniform(0.5, 1.0))
 
     async def _pause(self, delay_s: float) -> None:
         try:

@@ -11,7 +11,8 @@ from control_plane.adapters.ami.keeper import Keeper
 from control_plane.errors import Rejected
 from control_plane.ports import ConfigFile, ConfigLine, NodeLink
 
-_ROW_GONE = "Database entry not found"
+_ROW_MISSING = "Database entry not found"
+_ROW_GONE = "Database entry could not be deleted"  # DBDel of a row that is not there, 22.10.1
 _RELOAD_BUSY = "A reload is in progress"
 _RELOAD_RETRY_S = 0.2
 
@@ -47,7 +48,7 @@ class AmiLink(Keeper, NodeLink):
         reply = await session.ask({"Action": "DBGet", "Family": family, "Key": name}, what=what)
         if reply.ok:
             return reply.events[0].get("Val", "")
-        if reply.error == _ROW_GONE:
+        if reply.error == _ROW_MISSING:
             return None
         raise Rejected(f"{what}: Asterisk refused: {reply.error}.")
 
@@ -109,7 +110,8 @@ class AmiLink(Keeper, NodeLink):
             empty_answer="No Contacts found",
         )
         events = [wire.parse_headers(message) for message in messages[:-1]]
-        return {event["Aor"]: event["Uri"] for event in events}
+        # ObjectName is "<aor>;@<hash>" (res_pjsip_registrar.c); the event has no header with the AOR alone.
+        return {event["ObjectName"].rpartition(";@")[0]: event["Uri"] for event in events}
 
     async def active_channels(self) -> int:
         return await self._count("CoreShowChannels", item="CoreShowChannel")

@@ -1,1 +1,0 @@
-"""The history of the schema. Each version stands by itself: it imports nothing of the program."""

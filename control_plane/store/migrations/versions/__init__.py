@@ -1,1 +1,0 @@
-"""One file per version of the schema, oldest first by number."""
