@@ -2,18 +2,20 @@
 
 ControlPlaneError
   x DomainError     the request is wrong, never retry
-      x InvalidField 422 · UnknownEntity 404 · InvariantViolation 422 · IllegalTransition 409 · Conflict 409
-        · StaleVersion 412
+      x InvalidField (InvalidFields) 422 · UnknownEntity 404 · InvariantViolation 422
+        · IllegalTransition 409 · Conflict 409 · StaleVersion 412
   x RenderError     the model cannot be expressed; never partial output
       x UnsafeValue · MissingTemplateValue
   x PlanError       StalePlan: plan again
   x AsteriskError   Unreachable (retry) · OutcomeUnknown (observe, never resend) · Rejected
                     · LoginRefused (fatal)
-  x StoreError      StoreBusy (retry) · SchemaTooNew (fatal)
+  x StoreError      StoreBusy (retry) · SchemaTooNew (fatal) · StoreUnusable (fatal; says the remedy)
   x LabError        the machine lacks something; the message says the remedy
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class ControlPlaneError(Exception):
@@ -25,12 +27,34 @@ class DomainError(ControlPlaneError):
 
 
 class InvalidField(DomainError):
-    """One field has a value its rule does not allow."""
+    """One field has a value its rule does not allow.
+
+    A rule that is a sentence of its own (capital letter, full stop) is the whole text: some sentences are
+    required word for word. Any other rule reads as "field: rule".
+    """
 
     def __init__(self, field: str, rule: str) -> None:
-        super().__init__(f"{field}: {rule}")
+        super().__init__(rule if rule[:1].isupper() and rule.endswith(".") else f"{field}: {rule}")
         self.field = field
         self.rule = rule
+
+    @property
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        """(field, rule) of everything wrong."""
+        return ((self.field, self.rule),)
+
+
+class InvalidFields(InvalidField):
+    """Several fields at once have values their rules do not allow; `field` and `rule` are the first."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__(*problems[0])
+        self._problems = tuple(problems)
+        self.args = ("; ".join(str(InvalidField(*problem)) for problem in problems),)
+
+    @property
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        return self._problems
 
 
 class UnknownEntity(DomainError):
@@ -113,6 +137,10 @@ class StoreBusy(StoreError):
 
 class SchemaTooNew(StoreError):
     """The database was written by a newer version of this program."""
+
+
+class StoreUnusable(StoreError):
+    """The database cannot be opened, read or written as it is; the text names it and the remedy."""
 
 
 class LabError(ControlPlaneError):

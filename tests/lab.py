@@ -33,7 +33,7 @@ class RunningLab:
 
     @property
     def log(self) -> str:
-        """Everything the node has logged since its first start, security events apart."""
+        """Every warning and error the node has logged since its first start."""
         return (self.lab.node_dir / "log" / "messages").read_text()
 
 

@@ -201,6 +201,7 @@ def _run(container: AsteriskContainer, limits: Sequence[str]) -> None:
         "--tmpfs=/tmp",
         f"--tmpfs=/run/asterisk:{owner},mode=0750",
         "--log-opt=max-size=10m",
+        "--log-opt=max-file=3",
         *limits,
         *(f"--env={name}={value}" for name, value in container.environment.items()),
         *mounts,

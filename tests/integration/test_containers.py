@@ -18,7 +18,7 @@ import pytest
 from control_plane.adapters.ami_exchange import AmiExchange, ami_exchange
 from control_plane.adapters.carrier import Behaviour, CallEnd, Carrier
 from control_plane.adapters.containers import BOOTSTRAP, Lab
-from control_plane.adapters.engine import ContainerState, docker
+from control_plane.adapters.engine import ContainerState, docker, log_tail
 from control_plane.adapters.secrets import load_or_make_secrets
 from control_plane.errors import LabError, LoginRefused, Rejected, Unreachable, UnsafeValue
 from tests.lab import RunningLab, own_settings, running_lab_in
@@ -100,6 +100,30 @@ def test_both_asterisks_boot_without_a_warning_or_an_error(asterisk_image: str, 
     with running_lab_in(tmp_path, asterisk_image=asterisk_image) as fresh:
         assert complaints(fresh.lab.node_dir / "log" / "messages") == []
         assert complaints(fresh.lab.carrier_dir / "log" / "messages") == []
+
+
+def test_packets_of_strangers_do_not_grow_a_file(own_lab: RunningLab) -> None:
+    settings = own_lab.settings
+    log = own_lab.lab.node_dir / "log" / "messages"
+    before = log.stat().st_size
+    register = (
+        f"REGISTER sip:{settings.sip_address} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK-1\r\n"
+        "From: <sip:nobody@example.org>;tag=1\r\nTo: <sip:nobody@example.org>\r\nCall-ID: probe\r\n"
+        "CSeq: 1 REGISTER\r\nContact: <sip:nobody@127.0.0.1:9>\r\nContent-Length: 0\r\n\r\n"
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for packet in (
+            b"INVITE garbage",
+            b"\x00\xff" * 40,
+            b"REGISTER sip:x SIP/2.0\r\n\r\n",
+            register.encode(),
+        ):
+            stranger.sendto(packet, (settings.sip_address, settings.sip_port))
+    deadline = time.monotonic() + 5
+    while "nobody" not in log_tail(own_lab.lab.node_name, 50) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "nobody" in log_tail(own_lab.lab.node_name, 50)
+    assert log.stat().st_size == before
 
 
 def test_up_on_a_running_lab_leaves_it_alone(own_lab: RunningLab) -> None:

@@ -42,6 +42,14 @@ def test_no_log_channel_shows_the_digits_callers_type() -> None:
     assert not re.search(r"verbose|debug|dtmf|\*", channels)
 
 
+def test_what_a_stranger_can_cause_goes_to_no_file() -> None:
+    # Each unauthenticated packet makes a notice and a security event.
+    files = re.findall(
+        r"^(?!console)\w+ = (.*)$", render_node(NODE)["logger.conf"].split("[logfiles]")[1], re.M
+    )
+    assert files == ["warning,error"]
+
+
 def test_the_manager_user_can_neither_place_calls_nor_run_commands() -> None:
     manager = render_node(NODE)["manager.conf"]
     assert "write = system,reporting,config\n" in manager

@@ -1,0 +1,558 @@
+"""What a call will do and why, without making it: the graph walked over the model.
+
+One evaluator per node returns (outcome, why). The same graph renders the dialplan, and real calls leave the
+same trace; the call tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from control_plane.callpath.features import Feature, find
+from control_plane.callpath.graph import (
+    ANSWERED,
+    BUSY,
+    CANCELLED,
+    ENTRY,
+    GRAPH,
+    HUNG_UP,
+    MAX_HOPS,
+    NO_ANSWER,
+    UNAVAILABLE,
+    End,
+)
+from control_plane.domain.entities import NumberStatus, Site
+from control_plane.domain.extension import Extension, NoAnswerAction
+from control_plane.domain.model import ExtensionId, Model, chosen, ring_choice
+from control_plane.domain.regions import REGIONS, is_e164
+from control_plane.errors import UnknownEntity
+
+
+class Behaviour(StrEnum):
+    """What the phones of an extension, or a number outside, do with a call."""
+
+    ANSWER = "answer"
+    BUSY = "busy"  # 486
+    REFUSE = "refuse"  # 603
+    RING = "ring"
+    UNREGISTERED = "unregistered"
+
+
+class Attempt(StrEnum):
+    """How one ringing attempt comes out, seen by who dialled it."""
+
+    ANSWERED = "answered"
+    RINGING = "ringing"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+
+
+_ATTEMPT: Mapping[Behaviour, Attempt] = {
+    Behaviour.ANSWER: Attempt.ANSWERED,
+    Behaviour.BUSY: Attempt.BUSY,
+    Behaviour.REFUSE: Attempt.BUSY,  # cause 21 counts as busy
+    Behaviour.RING: Attempt.RINGING,
+    Behaviour.UNREGISTERED: Attempt.UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the model does not hold: the state of phones and of the world at the time of the call.
+
+    Keys of `behaviour` are "org/key" or an E.164 number; what is not named answers. `in_call` lists "org/key"
+    with a call up. `last_used` gives device ids. `codes` are what the caller types when asked for an
+    authorization code: True for the right one; fewer than two entries means the rest is left to time out.
+    """
+
+    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
+    in_call: frozenset[str] = frozenset()
+    last_used: Mapping[str, str] = field(default_factory=dict)
+    codes: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node passed."""
+
+    node: str
+    outcome: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One forwarded leg; `path` is "100>101" like the channel's own."""
+
+    path: str
+    outcome: str
+    trace: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a call ends, the nodes on the way, and the forwarded legs it opens.
+
+    `rings` lists what rings at the same time ("org/key" or E.164); `answered_by` those of them that answer.
+    """
+
+    outcome: str
+    trace: tuple[Step, ...]
+    legs: tuple[Leg, ...] = ()
+    rings: tuple[str, ...] = ()
+    answered_by: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """The shape `--json` and the API give."""
+        return {
+            "outcome": self.outcome,
+            "trace": [{"node": s.node, "outcome": s.outcome, "why": s.why} for s in self.trace],
+            "legs": [
+                {
+                    "path": leg.path,
+                    "outcome": leg.outcome,
+                    "trace": [{"node": s.node, "outcome": s.outcome, "why": s.why} for s in leg.trace],
+                }
+                for leg in self.legs
+            ],
+            "rings": list(self.rings),
+            "answered_by": list(self.answered_by),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class InsideCaller:
+    """A call from a device of an extension."""
+
+    org: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideCaller:
+    """A call from the carrier; `number` None or not a number: anonymous."""
+
+    trunk: str
+    number: str | None
+
+
+CallerId = InsideCaller | OutsideCaller
+
+
+def explain(
+    model: Model, caller: CallerId, dialled: str, circumstances: Circumstances | None = None
+) -> Explanation:
+    """What happens when `caller` dials `dialled` (digits, `*`, `#`, `+`).
+
+    Raises:
+        UnknownEntity: the calling extension or trunk does not exist.
+    """
+    walk = _Walk(model, circumstances or Circumstances(), dialled)
+    match caller:
+        case InsideCaller(org, key):
+            walk.from_extension(org, key)
+            return walk.explanation("out")
+        case OutsideCaller(trunk, number):
+            walk.from_trunk(trunk, number)
+            return walk.explanation("did")
+
+
+@dataclass
+class _Walk:
+    """The state of one channel's way through the graph, under the names the dialplan uses."""
+
+    model: Model
+    now: Circumstances
+    dialled: str
+    caller: Extension | None = None
+    site: Site | None = None
+    org: str = ""
+    caller_key: str | None = None  # known to the callee as an extension of its own organisation
+    caller_number: str | None = None
+    number: str = ""  # dialled, as E.164
+    callee: Extension | None = None
+    exempt: bool = False
+    held: bool = False
+    reason: Attempt = Attempt.UNAVAILABLE
+    hops: int = 0
+    path: str = ""
+    trace: list[Step] = field(default_factory=list)
+    legs: list[Leg] = field(default_factory=list)
+    rings: list[str] = field(default_factory=list)
+    answered_by: list[str] = field(default_factory=list)
+    attempt: Attempt = Attempt.UNAVAILABLE
+
+    # --- entries
+
+    def from_extension(self, org: str, key: str) -> None:
+        self.caller = self.model.extensions.get((org, key))
+        if self.caller is None:
+            raise UnknownEntity("extension", f"{org}/{key}")
+        self.site = self.model.sites[self.caller.site]
+        self.org = org
+        self.caller_key = key
+        self.caller_number = self.caller.number
+
+    def from_trunk(self, trunk_id: str, number: str | None) -> None:
+        trunk = self.model.trunks.get(trunk_id)
+        if trunk is None:
+            raise UnknownEntity("trunk", trunk_id)
+        region = REGIONS[trunk.region]
+        self.number = region.normalise(self.dialled)
+        digits = number or ""
+        dialable = bool(digits) and all(c in "+0123456789" for c in digits)
+        self.caller_number = region.normalise(digits) if dialable else None
+
+    def explanation(self, context: str) -> Explanation:
+        end = self.run(ENTRY[context])
+        name = end.name
+        if end is HUNG_UP:
+            name = _HUNG_UP_NAME[self.reason]
+        return Explanation(
+            name, tuple(self.trace), tuple(self.legs), tuple(self.rings), tuple(self.answered_by)
+        )
+
+    def run(self, node_id: str) -> End:
+        while True:
+            node = GRAPH[node_id]
+            outcome, why = EVALUATORS[node_id](self)
+            self.trace.append(Step(node_id, outcome, why))
+            target = node.outcomes[outcome]
+            if isinstance(target, End):
+                return target
+            node_id = target
+
+    # --- shared look-ups
+
+    @property
+    def called(self) -> Extension:
+        assert self.callee is not None  # noqa: S101 - the graph enters these nodes with a callee only
+        return self.callee
+
+    def find_extension(self, org: str, key: str) -> Extension | None:
+        return self.model.extensions.get((org, key))
+
+    def behaviour_of(self, name: str) -> Behaviour:
+        return self.now.behaviour.get(name, Behaviour.ANSWER)
+
+    def ring(self, name: str) -> Attempt:
+        """Ring an extension's devices or a number and note it."""
+        attempt = _ATTEMPT[self.behaviour_of(name)]
+        if attempt is not Attempt.UNAVAILABLE:
+            self.rings.append(name)
+        if attempt is Attempt.ANSWERED:
+            self.answered_by.append(name)
+        return attempt
+
+    def dial_legs(self, targets: tuple[str, ...]) -> Attempt:
+        """Ring every target on a leg of its own; what the dialling side sees of them together."""
+        extension = self.called
+        attempts = []
+        for target in targets:
+            leg = _Walk(
+                self.model,
+                self.now,
+                target,
+                caller=extension,
+                site=self.model.sites[extension.site],
+                org=extension.org,
+                caller_key=self.caller_key,
+                caller_number=self.caller_number,
+                hops=self.hops + 1,
+                path=f"{self.path or extension.key}>{target}",
+            )
+            end = leg.run(ENTRY["leg"])
+            self.legs.append(Leg(leg.path, end.name, tuple(leg.trace)))
+            self.legs.extend(leg.legs)
+            self.rings.extend(leg.rings)
+            self.answered_by.extend(leg.answered_by)
+            attempts.append(_AS_ATTEMPT[end.name])
+        return together(attempts)
+
+
+def together(attempts: list[Attempt]) -> Attempt:
+    """Dial()'s one status for several legs: an answer wins, else one still rings, else busy if any was."""
+    for status in (Attempt.ANSWERED, Attempt.RINGING, Attempt.BUSY):
+        if status in attempts:
+            return status
+    return Attempt.UNAVAILABLE
+
+
+_AS_ATTEMPT: Mapping[str, Attempt] = {
+    ANSWERED.name: Attempt.ANSWERED,
+    CANCELLED.name: Attempt.RINGING,
+    BUSY.name: Attempt.BUSY,
+    UNAVAILABLE.name: Attempt.UNAVAILABLE,
+}
+_HUNG_UP_NAME: Mapping[Attempt, str] = {
+    Attempt.BUSY: BUSY.name,
+    Attempt.RINGING: NO_ANSWER.name,
+    Attempt.UNAVAILABLE: UNAVAILABLE.name,
+    Attempt.ANSWERED: ANSWERED.name,
+}
+Verdict = tuple[str, str]
+
+
+def _emergency(w: _Walk) -> Verdict:
+    assert w.site is not None  # noqa: S101
+    if w.dialled in w.site.emergency_numbers:
+        return "yes", f"{w.dialled} is an emergency number in {w.site.region}"
+    return "no", f"emergency numbers at {w.site.id} are {', '.join(w.site.emergency_numbers)}"
+
+
+def _feature(w: _Walk) -> Verdict:
+    if not w.dialled.startswith("*"):
+        return "none", "does not start with *"
+    found = find(w.dialled)
+    if found is None:
+        return "unknown", f"{w.dialled} is no feature code"
+    code, digits = found
+    if code.feature is not Feature.FORWARD_ON:
+        return code.feature.value, code.says
+    return _forward_code(w, digits)
+
+
+def _forward_code(w: _Walk, digits: str) -> Verdict:
+    assert w.caller is not None and w.site is not None  # noqa: S101
+    if w.caller.restricted:
+        return (
+            "forward_refused",
+            "authorization code dialing is enabled, so forwarding is not available (A60)",
+        )
+    if not digits:
+        if w.caller.forwarding.targets:
+            return "forward_on", "the stored targets are used"
+        return "forward_refused", "no target is stored"
+    if digits in w.site.emergency_numbers or digits == w.caller.key:
+        return "forward_refused", "an emergency number or the own extension cannot be a target"
+    if w.find_extension(w.org, digits) or is_e164(w.site.numbering.normalise(digits)):
+        return "forward_set", f"calls go to {digits}"
+    return "forward_refused", f"{digits} is neither an extension nor a number"
+
+
+def _reception(w: _Walk) -> Verdict:
+    assert w.site is not None  # noqa: S101
+    occupancy = w.model.occupancies.get((w.org, w.site.id))
+    numbers = w.site.reception + (occupancy.reception if occupancy else ())
+    w.exempt = w.dialled in numbers
+    if w.exempt:
+        return "yes", f"{w.dialled} is reception: no authorization code is asked"
+    return "no", "not a reception number"
+
+
+def _internal(w: _Walk) -> Verdict:
+    w.callee = w.find_extension(w.org, w.dialled)
+    if w.callee is None:
+        return "no", f"{w.org} has no extension {w.dialled}"
+    return "yes", f"extension {w.dialled} of {w.org}"
+
+
+def _authorization(w: _Walk) -> Verdict:
+    assert w.caller is not None and w.site is not None  # noqa: S101
+    if not w.caller.restricted:
+        return "unrestricted", f"extension {w.caller.key} may call outside"
+    if w.exempt:
+        return "exempt", "calls to reception are never asked for a code"
+    occupancy = w.model.occupancies.get((w.org, w.site.id))
+    if occupancy is None or occupancy.authorization_code is None:
+        return "no_code", f"{w.org} has no authorization code at {w.site.id}, so nobody can give it"
+    if any(w.now.codes[:2]):
+        return "right", "the right code was given"
+    return "wrong", "two entries were not the code"
+
+
+def _destination(w: _Walk) -> Verdict:
+    assert w.site is not None  # noqa: S101
+    w.number = w.site.numbering.normalise(w.dialled)
+    if _did(w, w.number) is not None:
+        return "own_number", f"{w.number} is one of our numbers"
+    if w.number.startswith("+") or w.exempt:
+        return "outside", f"{w.number} is outside"
+    return "unknown", f"{w.dialled} is neither an extension nor a number in {w.site.region} notation"
+
+
+def _did(w: _Walk, e164: str) -> ExtensionId | None:
+    number = w.model.numbers.get(e164)
+    if number is None or number.org is None or number.extension is None:
+        return None
+    return number.org, number.extension
+
+
+def _trunk_of(w: _Walk, digits: str) -> Verdict:
+    assert w.site is not None  # noqa: S101
+    if w.site.trunk is None or w.site.trunk not in w.model.trunks:
+        w.attempt = Attempt.UNAVAILABLE
+        return "unavailable", f"site {w.site.id} has no trunk"
+    attempt = w.ring(digits)
+    verdict = _dialled(attempt, patient=True)
+    return verdict, f"{digits} through trunk {w.site.trunk}"
+
+
+def _dialled(attempt: Attempt, *, patient: bool) -> str:
+    """The outcome of a dial node; a `patient` caller waits until somebody else ends the ringing."""
+    if attempt is Attempt.RINGING:
+        return "cancelled" if patient else "no_answer"
+    return attempt.value
+
+
+def _did_known(w: _Walk) -> Verdict:
+    if _did(w, w.number) is None:
+        return "no", f"{w.number} is not a number of ours with an extension"
+    return "yes", f"{w.number} is ours"
+
+
+def _did_active(w: _Walk) -> Verdict:
+    number = w.model.numbers[w.number]
+    if number.status is not NumberStatus.ACTIVE:
+        return "no", f"{w.number} is {number.status.value.upper()}"
+    assert number.org and number.extension  # noqa: S101
+    if number.org != w.org:
+        w.caller_key = None
+    w.org = number.org
+    w.callee = w.find_extension(number.org, number.extension)
+    return "yes", f"{w.number} is ACTIVE and belongs to extension {number.org}/{number.extension}"
+
+
+def _active(w: _Walk) -> Verdict:
+    if w.callee is not None and w.model.is_active(w.callee):
+        return "yes", f"extension {w.callee.key} is in service"
+    return "no", "the extension's number is not ACTIVE"
+
+
+def _dnd(w: _Walk) -> Verdict:
+    if not w.called.dnd:
+        return "off", f"extension {w.called.key} takes calls"
+    if w.called.dnd_goes_to_voicemail:
+        return "voicemail", "do not disturb is on and goes to voicemail"
+    return "busy", "do not disturb is on"
+
+
+def _leg_dnd(w: _Walk) -> Verdict:
+    if w.called.dnd:
+        return "busy", f"extension {w.called.key} does not want to be disturbed: this leg drops out"
+    return "off", f"extension {w.called.key} takes calls"
+
+
+def _forwarding(w: _Walk) -> Verdict:
+    if w.called.forwarding.enabled and not w.called.restricted:
+        return "on", f"extension {w.called.key} forwards its calls"
+    return "off", f"extension {w.called.key} does not forward"
+
+
+def _vip(w: _Walk) -> Verdict:
+    vips = w.called.forwarding.vip
+    if (w.caller_key is not None and w.caller_key in vips) or (w.caller_number in vips):
+        w.held = bool(chosen(w.model.devices_of(w.called), w.called.forwarding.vip_ring_devices))
+        return "yes", f"{w.caller_key or w.caller_number} is on the VIP list"
+    return "no", "the caller is not on the VIP list"
+
+
+def _forward(w: _Walk) -> Verdict:
+    targets = w.called.forwarding.targets
+    w.reason = w.dial_legs(targets)
+    return _dialled(w.reason, patient=bool(w.path)), f"rings {', '.join(targets)} together"
+
+
+def _devices(w: _Walk) -> Verdict:
+    extension, devices = w.called, w.model.devices_of(w.called)
+    if w.held:
+        kinds = ", ".join(extension.forwarding.vip_ring_devices)
+        return "held", f"devices rung before forwarding was enabled: {kinds}"
+    if not devices:
+        w.reason = Attempt.UNAVAILABLE
+        return "none", f"extension {extension.key} has no device"
+    explicit = ring_choice(extension, devices)
+    if explicit or len(devices) == 1:
+        return "chosen", ", ".join(d.kind for d in explicit or devices)
+    last = w.now.last_used.get(f"{extension.org}/{extension.key}")
+    if any(d.id == last for d in devices):
+        return "last_used", "the device used last"
+    return "default", f"no device used yet: {devices[0].kind}"
+
+
+def _busy(w: _Walk) -> Verdict:
+    if w.called.rings_waiting_calls:
+        return "free", "call waiting is on"
+    if f"{w.called.org}/{w.called.key}" in w.now.in_call:
+        w.reason = Attempt.BUSY
+        return "busy", "in a call, and call waiting is off"
+    return "free", "not in a call"
+
+
+def _ring(w: _Walk) -> Verdict:
+    w.reason = w.ring(f"{w.called.org}/{w.called.key}")
+    what = _dialled(w.reason, patient=bool(w.path))
+    return what, f"extension {w.called.key} rings for at most {w.called.no_answer.ring_timeout_s} s"
+
+
+def _no_answer(w: _Walk) -> Verdict:
+    action = w.called.no_answer.action
+    return action.value, f"no-answer action of extension {w.called.key}"
+
+
+def _no_answer_forward(w: _Walk) -> Verdict:
+    number = w.called.no_answer.number
+    assert number is not None and w.called.no_answer.action is NoAnswerAction.FORWARD  # noqa: S101
+    attempt = w.dial_legs((number,))
+    return _dialled(attempt, patient=False), f"forwards to {number}"
+
+
+def _hops(w: _Walk) -> Verdict:
+    if w.hops > MAX_HOPS:
+        return "exceeded", f"forwarded {w.hops} times; {MAX_HOPS} are allowed"
+    return "ok", f"forwarding {w.hops} of {MAX_HOPS}"
+
+
+def _leg_target(w: _Walk) -> Verdict:
+    w.callee = w.find_extension(w.org, w.dialled)
+    if w.callee is not None:
+        return "extension", f"extension {w.dialled} of {w.org}"
+    owner = _did(w, w.dialled)
+    if owner is None:
+        if not w.dialled.startswith("+"):
+            return "unknown", f"{w.dialled} is neither an extension nor a number"
+        return "outside", f"{w.dialled} is outside"
+    if w.model.numbers[w.dialled].status is not NumberStatus.ACTIVE:
+        return "inactive_number", f"{w.dialled} is not ACTIVE"
+    if owner[0] != w.org:
+        w.caller_key = None
+    w.org = owner[0]
+    w.callee = w.find_extension(*owner)
+    return "own_number", f"{w.dialled} belongs to extension {owner[0]}/{owner[1]}"
+
+
+EVALUATORS: Mapping[str, Callable[[_Walk], Verdict]] = {
+    "out.emergency": _emergency,
+    "out.emergency_trunk": lambda w: _trunk_of(w, w.dialled),
+    "out.feature": _feature,
+    "out.reception": _reception,
+    "out.internal": _internal,
+    "out.authorization": _authorization,
+    "out.destination": _destination,
+    "out.trunk": lambda w: _trunk_of(w, w.number),
+    "did.known": _did_known,
+    "did.active": _did_active,
+    "in.active": _active,
+    "in.dnd": _dnd,
+    "in.forwarding": _forwarding,
+    "in.vip": _vip,
+    "in.forward": _forward,
+    "in.devices": _devices,
+    "in.busy": _busy,
+    "in.ring": _ring,
+    "in.no_answer": _no_answer,
+    "in.no_answer_forward": _no_answer_forward,
+    "leg.hops": _hops,
+    "leg.target": _leg_target,
+    "leg.active": _active,
+    "leg.dnd": _leg_dnd,
+    "leg.forwarding": _forwarding,
+    "leg.vip": _vip,
+    "leg.forward": _forward,
+    "leg.devices": _devices,
+    "leg.busy": _busy,
+    "leg.ring": _ring,
+    "leg.trunk": lambda w: _trunk_of(w, w.dialled),
+}

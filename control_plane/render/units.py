@@ -1,0 +1,204 @@
+"""Which units a node has, what each renders to, and which units a changed entity touches.
+
+The row formats are read by the dialplan templates; docs/rows.md describes them for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from control_plane.domain.entities import (
+    Entity,
+    NumberStatus,
+    Occupancy,
+    Organisation,
+    PhoneNumber,
+    Site,
+    Trunk,
+)
+from control_plane.domain.extension import Device, Extension, NoAnswerAction
+from control_plane.domain.model import Model, chosen, ring_choice
+from control_plane.render.artefacts import Rendered, Unit, UnitKind
+from control_plane.render.dialplan import canonical, dialplan_text
+from control_plane.render.pjsip import device_text, mailbox_name, tracks_last_used, trunk_text
+from control_plane.render.templates import safe, sections
+
+DIALPLAN_FILE = "generated_dialplan.conf"
+LEG_CONTEXT = "wc-target"
+ACTIVE, INACTIVE = "active", "inactive"
+
+
+def units(model: Model, node: str) -> Iterator[Unit]:
+    """Every unit of `node`: the dialplan first, then what it stands on, then who is reached through it."""
+    yield Unit(UnitKind.NODE, (node,))
+    sites = {site.id for site in model.sites.values() if site.node == node}
+    yield from (Unit(UnitKind.TRUNK, (t.id,)) for t in model.trunks.values() if t.node == node)
+    yield from (Unit(UnitKind.SITE, (site,)) for site in sorted(sites))
+    yield from (Unit(UnitKind.OCCUPANCY, key) for key in model.occupancies if key[1] in sites)
+    yield from (Unit(UnitKind.EXTENSION, k) for k, e in model.extensions.items() if e.site in sites)
+    yield from (Unit(UnitKind.NUMBER, (n.e164,)) for n in model.numbers.values() if n.site in sites)
+
+
+def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
+    """The artefacts of `unit` on `node`; empty when the model has no such thing there.
+
+    Raises:
+        RenderError: the model holds a value that cannot be expressed.
+    """
+    match unit.kind:
+        case UnitKind.NODE:
+            return Rendered.of(files=[(DIALPLAN_FILE, canonical(dialplan_text(sorted(model.organisations))))])
+        case UnitKind.EXTENSION:
+            extension = model.extensions.get((unit.key[0], unit.key[1]))
+            if extension is None or model.node_of(extension) != node:
+                return Rendered()
+            return _extension(model, extension)
+        case UnitKind.NUMBER:
+            number = model.numbers.get(unit.key[0])
+            return _number(number) if number and model.sites[number.site].node == node else Rendered()
+        case UnitKind.SITE:
+            site = model.sites.get(unit.key[0])
+            return _site(site) if site and site.node == node else Rendered()
+        case UnitKind.OCCUPANCY:
+            occupancy = model.occupancies.get((unit.key[0], unit.key[1]))
+            here = occupancy is not None and model.sites[occupancy.site].node == node
+            return _occupancy(occupancy) if occupancy and here else Rendered()
+        case UnitKind.TRUNK:
+            trunk = model.trunks.get(unit.key[0])
+            return _trunk(trunk) if trunk and trunk.node == node else Rendered()
+
+
+def touched(model: Model, before: Entity | None, after: Entity | None) -> frozenset[Unit]:
+    """The units that show a change of one entity from `before` to `after`; `model` is the newest."""
+    found: set[Unit] = set()
+    for entity in (before, after):
+        found.update(_units_of(model, entity))
+    moved = isinstance(before, Site) and isinstance(after, Site) and before.node != after.node
+    if moved and isinstance(after, Site):
+        found.update(_units_at(model, after))
+    return frozenset(found)
+
+
+def _units_of(model: Model, entity: Entity | None) -> Iterator[Unit]:
+    match entity:
+        case Extension():
+            yield Unit(UnitKind.EXTENSION, (entity.org, entity.key))
+        case Device():
+            yield Unit(UnitKind.EXTENSION, (entity.org, entity.extension))
+        case PhoneNumber():
+            yield Unit(UnitKind.NUMBER, (entity.e164,))
+            if entity.org and entity.extension:
+                yield Unit(UnitKind.EXTENSION, (entity.org, entity.extension))
+        case Site():
+            yield Unit(UnitKind.SITE, (entity.id,))
+        case Occupancy():
+            yield Unit(UnitKind.OCCUPANCY, (entity.org, entity.site))
+        case Trunk():
+            yield Unit(UnitKind.TRUNK, (entity.id,))
+        case Organisation():
+            yield from (Unit(UnitKind.NODE, (node,)) for node in {s.node for s in model.sites.values()})
+
+
+def _units_at(model: Model, site: Site) -> Iterator[Unit]:
+    yield from (Unit(UnitKind.EXTENSION, k) for k, e in model.extensions.items() if e.site == site.id)
+    yield from (Unit(UnitKind.NUMBER, (n.e164,)) for n in model.numbers.values() if n.site == site.id)
+    yield from (Unit(UnitKind.OCCUPANCY, key) for key in model.occupancies if key[1] == site.id)
+
+
+def _extension(model: Model, extension: Extension) -> Rendered:
+    base = f"ext/{extension.org}/{extension.key}"
+    if not model.is_active(extension):
+        return Rendered.of(rows=[(base, _base_row(extension, (), INACTIVE))])
+    devices = model.devices_of(extension)
+    rows = [
+        section.as_row() for device in devices for section in sections(device_text(model, extension, device))
+    ]
+    rows.append((base, _base_row(extension, devices, ACTIVE)))
+    if devices:
+        rows.append((f"hint/{extension.org}/{extension.key}", dial_string(devices)))
+    rows.extend(_feature_rows(extension, devices))
+    mailboxes = []
+    if extension.has_mailbox:
+        mailboxes.append((f"{extension.org}/{extension.key}", mailbox_line(extension)))
+    return Rendered.of(rows=rows, mailboxes=mailboxes)
+
+
+def _base_row(extension: Extension, devices: tuple[Device, ...], status: str) -> str:
+    """What every call to the extension needs, in the order the dialplan's ARRAY() takes it."""
+    explicit = ring_choice(extension, devices)
+    no_answer = extension.no_answer
+    fields = (
+        status,
+        extension.site,
+        "last" if tracks_last_used(extension, devices) else "fixed",
+        dial_string(explicit or devices[:1]),
+        dial_string(devices),
+        "1" if extension.rings_waiting_calls else "0",
+        no_answer.action.value,
+        str(no_answer.ring_timeout_s),
+        no_answer.number or "" if no_answer.action is NoAnswerAction.FORWARD else "",
+        "voicemail" if extension.dnd_goes_to_voicemail else "busy",
+        "1" if extension.restricted else "0",
+        extension.number or "",
+    )
+    return ",".join(fields)
+
+
+def _feature_rows(extension: Extension, devices: tuple[Device, ...]) -> Iterator[tuple[str, str]]:
+    base = f"ext/{extension.org}/{extension.key}"
+    forwarding = extension.forwarding
+    if extension.dnd:
+        yield f"{base}/dnd", "1"
+    if forwarding.targets:
+        yield f"{base}/fwdto", "&".join(f"Local/{t}@{LEG_CONTEXT}/n" for t in forwarding.targets)
+    if forwarding.enabled and not extension.restricted:
+        yield f"{base}/fwd", "1"
+        held = chosen(devices, forwarding.vip_ring_devices)
+        if held:
+            yield f"{base}/vipring", dial_string(held)
+    for caller in forwarding.vip:
+        yield f"vip/{extension.org}/{extension.key}/{caller}", "1"
+
+
+def dial_string(devices: tuple[Device, ...]) -> str:
+    """What Dial() takes to ring these devices together."""
+    return "&".join(f"PJSIP/{device.id}" for device in devices)
+
+
+def mailbox_line(extension: Extension) -> str:
+    """The voicemail.conf value: PIN, name, no mail sent by Asterisk (the outbox does), 60 s at most (R114).
+
+    A comma shifts the columns and a semicolon starts a comment, so both are replaced in the name.
+    """
+    name = safe("label", extension.label).replace(",", " ").replace(";", " ").strip()
+    return f"{extension.voicemail_pin.get_secret_value()},{name},,,attach=no|maxsecs=60"
+
+
+def _number(number: PhoneNumber) -> Rendered:
+    if number.org is None or number.extension is None:
+        return Rendered()
+    status = ACTIVE if number.status is NumberStatus.ACTIVE else INACTIVE
+    return Rendered.of(rows=[(f"did/{number.e164}", f"{status},{number.org},{number.extension}")])
+
+
+def _site(site: Site) -> Rendered:
+    trunk = f"trunk-{site.trunk}" if site.trunk else ""
+    rows = [(f"site/{site.id}", f"{site.region.value},{trunk},{site.caller_id or ''}")]
+    rows.extend((f"emergency/{site.id}/{digits}", "1") for digits in site.emergency_numbers)
+    rows.extend((f"reception/{site.id}/{digits}", "1") for digits in site.reception)
+    return Rendered.of(rows=rows)
+
+
+def _occupancy(occupancy: Occupancy) -> Rendered:
+    rows = [(f"reception/{occupancy.site}/{occupancy.org}/{d}", "1") for d in occupancy.reception]
+    code = occupancy.authorization_code
+    if code is not None:
+        rows.append((f"code/{occupancy.org}/{occupancy.site}", f"{code.id},{code.salt},{code.digest}"))
+    return Rendered.of(rows=rows)
+
+
+def _trunk(trunk: Trunk) -> Rendered:
+    return Rendered.of(rows=[section.as_row() for section in sections(trunk_text(trunk))])
+
+
+__all__ = ["ACTIVE", "DIALPLAN_FILE", "INACTIVE", "mailbox_name", "render_unit", "touched", "units"]

@@ -1,0 +1,48 @@
+"""Random secrets and names, from the operating system's generator."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import string
+
+from control_plane.domain.entities import AuthorizationCode
+
+PIN_DIGITS = 6
+CODE_DIGITS = 6
+DEVICE_ID_LENGTH = 12
+PASSWORD_LENGTH = 24
+"""24 letters and digits are 142 bits: no dictionary holds them, and every handset can take them."""
+
+_LOWER = string.ascii_lowercase
+_LOWER_DIGITS = _LOWER + string.digits
+_ALPHANUMERIC = string.ascii_letters + string.digits
+
+
+def _random(alphabet: str, length: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+def new_device_id() -> str:
+    """A SIP user name that tells nothing: a letter and 11 letters or digits."""
+    return _random(_LOWER, 1) + _random(_LOWER_DIGITS, DEVICE_ID_LENGTH - 1)
+
+
+def new_password() -> str:
+    return _random(_ALPHANUMERIC, PASSWORD_LENGTH)
+
+
+def new_pin() -> str:
+    return _random(string.digits, PIN_DIGITS)
+
+
+def new_code_digits() -> str:
+    return _random(string.digits, CODE_DIGITS)
+
+
+def authorization_code(digits: str) -> AuthorizationCode:
+    """What is kept of an authorization code (A56): a salted digest the dialplan's SHA1() can check."""
+    salt = _random(_LOWER_DIGITS, 16)
+    # SHA-1 because it is the strongest digest an Asterisk dialplan computes; not a password of an account.
+    digest = hashlib.sha1((salt + digits).encode(), usedforsecurity=False).hexdigest()
+    return AuthorizationCode(id=_random(_LOWER_DIGITS, 8), salt=salt, digest=digest)

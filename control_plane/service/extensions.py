@@ -1,0 +1,189 @@
+"""Use cases for extensions (R71-R116)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from control_plane.domain.entities import PhoneNumber
+from control_plane.domain.extension import Device, Extension
+from control_plane.domain.model import ExtensionId, Model
+from control_plane.errors import InvalidField
+from control_plane.ports import EntityKind, Store, Transaction
+from control_plane.service.credentials import new_pin
+from control_plane.service.forwarding import normalised, require_sound_targets, settled
+from control_plane.service.messages import build
+from control_plane.service.rules import (
+    require_extension,
+    require_new,
+    require_no_emergency_number,
+    require_organisation,
+    require_reference,
+    require_site,
+    require_unused,
+)
+from control_plane.service.writing import By, Saved, merged, patched, require_version
+
+Changes = Mapping[str, object]
+
+
+async def create_extension(store: Store, by: By, values: Changes) -> Saved[Extension]:
+    """Create with defaults for everything not given; the voicemail PIN is random unless given.
+
+    Raises: UnknownEntity (the organisation), InvalidField, Conflict.
+    """
+    async with store.transaction(by.actor) as tx:
+        model = tx.model
+        extension = new_extension(model, values)
+        require_new(
+            model.extensions,
+            (extension.org, extension.key),
+            "key",
+            f"extension {extension.key} of {extension.org}",
+        )
+        return _save(tx, None, extension, values)
+
+
+def new_extension(model: Model, values: Changes) -> Extension:
+    """An extension of `values` with defaults, its own rules checked.
+
+    Raises: UnknownEntity (the organisation), InvalidField.
+    """
+    site = model.sites.get(str(values.get("site")))
+    wanted = normalised(values, model, site) if site is not None else dict(values)
+    if not wanted.get("voicemail_pin"):
+        wanted["voicemail_pin"] = new_pin()
+    extension = build(Extension, wanted)
+    require_organisation(model, extension.org)
+    require_no_emergency_number(model, (extension.key,), "key", "an extension")
+    return extension
+
+
+async def patch_extension(store: Store, by: By, ident: ExtensionId, changes: Changes) -> Saved[Extension]:
+    """Change only what is given, nested `forwarding` and `no_answer` included.
+
+    Raises: UnknownEntity, InvalidField, Conflict, StaleVersion.
+    """
+    async with store.transaction(by.actor) as tx:
+        before = require_extension(tx.model, ident)
+        require_version(tx, by, EntityKind.EXTENSION, ident)
+        return revise(tx, before, changes)
+
+
+def revise(tx: Transaction, before: Extension, changes: Changes) -> Saved[Extension]:
+    """Patch an extension inside a transaction that is under way.
+
+    Raises: InvalidField, Conflict.
+    """
+    _refuse_what_follows(changes)
+    model = tx.model
+    site = require_site(model, before.site)
+    after = patched(before, normalised(changes, model, site), fixed=("org", "key"))
+    _require_devices(model, before, after)
+    return _save(tx, before, after, changes)
+
+
+def _refuse_what_follows(changes: Changes) -> None:
+    forwarding = changes.get("forwarding")
+    if isinstance(forwarding, Mapping) and "vip_ring_devices" in forwarding:
+        raise InvalidField(
+            "forwarding.vip_ring_devices",
+            "follows from ring_devices when forwarding is switched on: set ring_devices instead",
+        )
+
+
+def _require_devices(model: Model, before: Extension, after: Extension) -> None:
+    """A device that is asked to ring must be there (R82)."""
+    present = {device.kind for device in model.devices_of(after)}
+    asked = [("ring_devices", kind) for kind in after.ring_devices if kind not in before.ring_devices]
+    if after.primary_device is not None and after.primary_device is not before.primary_device:
+        asked.append(("primary_device", after.primary_device))
+    for field, kind in asked:
+        if kind not in present:
+            raise InvalidField(field, f"extension {after.key} has no {kind.value} device: add it first")
+
+
+def _save(tx: Transaction, before: Extension | None, after: Extension, changes: Changes) -> Saved[Extension]:
+    after = settled(before, after, changes)
+    model = tx.model
+    check_extension(model, before, after)
+    _move_number(tx, model, before, after)
+    tx.put(after)
+    return Saved(after, tx.version(EntityKind.EXTENSION, (after.org, after.key)))
+
+
+def check_extension(model: Model, before: Extension | None, after: Extension) -> None:
+    """The rules between `after` and the rest of `model`.
+
+    Raises: InvalidField, Conflict.
+    """
+    require_reference(model.sites, after.site, "site", "site")
+    if after.person is not None:
+        people = {p.id for p in model.people.values() if p.org == after.org}
+        require_reference(people, after.person, "person", f"person of {after.org}")
+    if after.number is not None and (before is None or before.number != after.number):
+        _require_free_number(model, after, after.number)
+    if before is None or before.forwarding != after.forwarding:
+        require_sound_targets(model, after)
+
+
+def _require_free_number(model: Model, extension: Extension, e164: str) -> None:
+    number = model.numbers.get(e164)
+    if number is None or number.org != extension.org:
+        raise InvalidField("number", f"{e164} is not a number of {extension.org}: allocate it first")
+    if number.extension not in (None, extension.key):
+        raise InvalidField("number", f"{e164} belongs to extension {number.extension}: unassign it first")
+    if number.site != extension.site:
+        raise InvalidField("number", f"{e164} is a number of site {number.site}, not of {extension.site}")
+
+
+def _move_number(tx: Transaction, model: Model, before: Extension | None, after: Extension) -> None:
+    old = before.number if before is not None else None
+    if old == after.number:
+        return
+    released = model.numbers.get(old) if old is not None else None
+    if released is not None and released.extension == after.key and released.org == after.org:
+        tx.put(_bound(released, None))
+    if after.number is not None:
+        tx.put(_bound(model.numbers[after.number], after.key))
+
+
+def _bound(number: PhoneNumber, key: str | None) -> PhoneNumber:
+    return number.model_copy(update={"extension": key})
+
+
+async def delete_extension(store: Store, by: By, ident: ExtensionId) -> None:
+    """Remove an extension and its devices; its numbers stay with the organisation, unassigned.
+
+    Raises: UnknownEntity, Conflict (another extension forwards to it), StaleVersion.
+    """
+    org, key = ident
+    async with store.transaction(by.actor) as tx:
+        model = tx.model
+        require_extension(model, ident)
+        require_version(tx, by, EntityKind.EXTENSION, ident)
+        users = [
+            f"the forwarding of extension {e.key}"
+            for e in model.extensions.values()
+            if e.org == org and key in e.forwarding.extensions
+        ]
+        require_unused(f"Extension {key}", users)
+        for device in model.devices.get(ident, ()):
+            tx.delete(EntityKind.DEVICE, (device.id,))
+        for number in [n for n in model.numbers.values() if (n.org, n.extension) == ident]:
+            tx.put(_bound(number, None))
+        tx.delete(EntityKind.EXTENSION, ident)
+
+
+def without_device(extension: Extension, device: Device) -> Extension:
+    """`extension` when `device` is gone: no choice may name it any more."""
+    changes: dict[str, object] = {
+        "ring_devices": tuple(kind for kind in extension.ring_devices if kind is not device.kind),
+        "forwarding": {
+            "vip_ring_devices": tuple(
+                kind for kind in extension.forwarding.vip_ring_devices if kind is not device.kind
+            )
+        },
+    }
+    if extension.primary_device is device.kind:
+        changes["primary_device"] = None
+    return build(Extension, merged(extension, changes))

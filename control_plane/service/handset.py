@@ -1,0 +1,180 @@
+"""Changes made on a phone, taken into the model from the journal the dialplan writes in AstDB.
+
+A row is `journal/<organisation>/<extension>/<field>/<unique id>` = `<value>,<epoch>,<device>`. Rows may be
+old (the control plane was down), out of order, or nonsense (AstDB can be written by others): a row that
+cannot be used is skipped with a reason and given back for deletion, so that it cannot block the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from control_plane.domain.extension import Extension
+from control_plane.domain.model import ExtensionId, Model
+from control_plane.domain.regions import is_e164, tidy
+from control_plane.errors import DomainError, InvalidField
+from control_plane.ports import AuditEntry, Clock, EntityKind, Store
+from control_plane.service.extensions import revise
+from control_plane.service.rules import require_extension, require_site
+
+logger = logging.getLogger(__name__)
+
+ACTOR_PREFIX = "handset "
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far ahead of ours the node's clock may be before a time stamp counts as nonsense."""
+ROWS_AT_ONCE = 10_000
+"""More than that in one go is not phones but somebody filling AstDB; the rest waits for the next time."""
+_AUDIT_PAGE = 100
+
+_KEY = re.compile(r"journal/([a-z][a-z0-9-]{0,30})/([0-9]{2,6})/(dnd|fwd|fwdto)/([A-Za-z0-9._-]{1,64})")
+_VALUE = re.compile(r"([0-9+*#.() -]{1,40}),([0-9]{1,11})(?:\.[0-9]{1,9})?,([a-z][a-z0-9]{11})")
+_SWITCH = {"1": True, "0": False}
+
+Changes = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One journal row that reads well."""
+
+    key: str
+    ident: ExtensionId
+    field: str
+    value: str
+    at: datetime
+    device: str
+
+
+class _Skip(Exception):
+    """This row changes nothing; the text says why."""
+
+
+async def take_in(store: Store, clock: Clock, entries: Mapping[str, str]) -> tuple[str, ...]:
+    """Bring what was set on phones into the model, oldest first; the row keys that may now be deleted.
+
+    The last writer of a field wins: a row is ignored when somebody else changed that field, by the audit
+    log, in a later second than the phone did. (Not by the entity's version: that also counts other fields.)
+    Never raises for what a row says. Raises StoreBusy as the store does: nothing is lost, call again.
+    """
+    done: list[str] = []
+    rows: list[_Row] = []
+    for key in sorted(entries)[:ROWS_AT_ONCE]:
+        try:
+            rows.append(_parsed(key, entries[key], clock.now()))
+        except _Skip as skip:
+            logger.warning("A phone's change was skipped: %s", skip)
+            done.append(key)
+    for row in sorted(rows, key=_order):
+        try:
+            await _take(store, row)
+        except (_Skip, DomainError) as why:
+            logger.warning("A change of extension %s by phone was skipped: %s", row.ident[1], why)
+        done.append(row.key)
+    return tuple(done)
+
+
+def _parsed(key: str, value: str, now: datetime) -> _Row:
+    name = _KEY.fullmatch(key)
+    if name is None:
+        raise _Skip("the row has no journal key")
+    content = _VALUE.fullmatch(value)
+    if content is None:
+        raise _Skip("the row is not value,epoch,device")
+    # 11 digits of seconds end in the year 5138, within what datetime takes.
+    at = datetime.fromtimestamp(int(content[2]), UTC)
+    if at > now + CLOCK_TOLERANCE:
+        raise _Skip("its time lies in the future")
+    return _Row(key, (name[1], name[2]), name[3], content[1].strip(), at, content[3])
+
+
+def _order(row: _Row) -> tuple[datetime, int, str, bool]:
+    """Oldest first; within a second by Asterisk's call counter; of one call the target before the switch."""
+    head, _, counter = row.key.rpartition("/")[2].rpartition(".")
+    return row.at, int(counter) if counter.isdecimal() else 0, head, row.field != "fwdto"
+
+
+async def _take(store: Store, row: _Row) -> None:
+    # The audit is read inside the transaction: no other writer can come between reading and writing.
+    async with store.transaction(ACTOR_PREFIX + row.device) as tx:
+        model = tx.model
+        extension = require_extension(model, row.ident)
+        if row.device not in {device.id for device in model.devices_of(extension)}:
+            raise _Skip("it names a device the extension does not have")
+        changes = _changes(model, extension, row)
+        if await _changed_later(store, row):
+            raise _Skip("somebody changed the same thing later")
+        revise(tx, extension, changes)
+
+
+def _changes(model: Model, extension: Extension, row: _Row) -> Changes:
+    if row.field == "fwdto":
+        return {"forwarding": {**_target(model, extension, row.value), "enabled": True}}
+    if row.value not in _SWITCH:
+        raise _Skip(f"{row.field} is neither 1 nor 0")
+    on = _SWITCH[row.value]
+    return {"dnd": on} if row.field == "dnd" else {"forwarding": {"enabled": on}}
+
+
+def _target(model: Model, extension: Extension, dialled: str) -> Changes:
+    digits = tidy(dialled)
+    if (extension.org, digits) in model.extensions:
+        return {"extensions": (digits,), "numbers": ()}
+    number = require_site(model, extension.site).numbering.normalise(digits)
+    if not is_e164(number):
+        raise _Skip("the forward target is neither an extension nor a phone number")
+    return {"extensions": (), "numbers": (number,)}
+
+
+_OBSERVED: Mapping[str, Callable[[Mapping[str, object]], object]] = {
+    "dnd": lambda entity: entity.get("dnd"),
+    "fwd": lambda entity: _of_forwarding(entity, "enabled"),
+    "fwdto": lambda entity: _of_forwarding(entity, "extensions", "numbers", "enabled"),
+}
+"""Journal field -> what of an audited extension it sets."""
+
+
+def _of_forwarding(entity: Mapping[str, object], *names: str) -> object:
+    forwarding = entity.get("forwarding")
+    return [forwarding.get(name) for name in names] if isinstance(forwarding, Mapping) else None
+
+
+async def _changed_later(store: Store, row: _Row) -> bool:
+    """Whether somebody other than a phone changed the field after the second `row` was written in.
+
+    Phones do not count: their changes are taken in later than they were made, and are applied in order.
+    """
+    end_of_second = row.at + timedelta(seconds=1)
+    before_id = 0
+    while True:
+        entries = await store.audit(
+            kind=EntityKind.EXTENSION, key=row.ident, limit=_AUDIT_PAGE, before_id=before_id
+        )
+        for entry in entries:
+            if entry.at < end_of_second:
+                return False
+            if not entry.actor.startswith(ACTOR_PREFIX) and _changed(entry, row.field):
+                return True
+        if len(entries) < _AUDIT_PAGE:
+            return False
+        before_id = entries[-1].id
+
+
+def _changed(entry: AuditEntry, field: str) -> bool:
+    observe = _OBSERVED[field]
+    return observe(entry.before or {}) != observe(entry.after or {})
+
+
+async def take_in_pin(store: Store, ident: ExtensionId, pin: str) -> None:
+    """Keep a voicemail PIN that its owner set by phone.
+
+    Raises: UnknownEntity, InvalidField.
+    """
+    async with store.transaction(f"{ACTOR_PREFIX}voicemail") as tx:
+        extension = require_extension(tx.model, ident)
+        if not pin:
+            raise InvalidField("voicemail_pin", "must be 4 to 10 digits")
+        revise(tx, extension, {"voicemail_pin": pin})

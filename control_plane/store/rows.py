@@ -1,0 +1,255 @@
+"""The statements: what a revision writes, and how the model, its changes and its audit are read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control_plane.domain.entities import Entity
+from control_plane.ports import AuditEntry, EntityChange, EntityKey, EntityKind
+from control_plane.store.codec import KINDS, from_json, key_of_text, key_text, masked, to_json
+from control_plane.store.schema import AUDIT, CHANGES, ENTITIES, HEAD, PUSHED
+from control_plane.store.state import State, loaded
+
+RETAINED_CHANGES: Final = 5_000
+"""How many changes a reader can catch up with; beyond that, reading the whole model costs no more."""
+_PRUNE_AT: Final = RETAINED_CHANGES + 500  # not at every commit
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest revision, the revision changes are kept from, and how many are kept."""
+
+    revision: int
+    floor: int
+    retained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One revision about to be written: who, when, what. Changes of one entity appear once."""
+
+    revision: int
+    at: datetime
+    actor: str
+    changes: Sequence[EntityChange]
+
+
+_HEAD_COLUMNS: Final = select(HEAD.c.revision, HEAD.c.floor, HEAD.c.retained)
+_HEAD_LOCKED: Final = _HEAD_COLUMNS.with_for_update()
+_REVISION: Final = select(HEAD.c.revision)
+_SET_HEAD: Final = update(HEAD).values(
+    revision=bindparam("new_revision"), floor=bindparam("new_floor"), retained=bindparam("new_retained")
+)
+
+
+async def read_revision(connection: AsyncConnection) -> int:
+    return int((await connection.execute(_REVISION)).scalar_one())
+
+
+async def read_head(connection: AsyncConnection) -> Head:
+    return Head(*(await connection.execute(_HEAD_COLUMNS)).one())
+
+
+async def lock_head(connection: AsyncConnection) -> Head:
+    """The head, kept from other writers until the transaction ends."""
+    return Head(*(await connection.execute(_HEAD_LOCKED)).one())
+
+
+async def read_state(connection: AsyncConnection, revision: int) -> State:
+    """The whole model; the caller sees to it that the connection shows one revision."""
+    shared: dict[Any, Entity] = {}
+    rows: dict[EntityKind, list[tuple[Entity, int]]] = {}
+    for kind in KINDS.values():
+        found = await connection.execute(select(ENTITIES[kind.kind]))
+        decode = kind.shape.decode
+        rows[kind.kind] = [(decode(row, shared), row[-1]) for row in found]
+    return loaded(revision, rows)
+
+
+async def read_changes(connection: AsyncConnection, after: int) -> tuple[EntityChange, ...]:
+    """Changes of the revisions after `after`, oldest first."""
+    shared: dict[Any, Entity] = {}
+    query = select(CHANGES).where(CHANGES.c.revision > after).order_by(CHANGES.c.revision, CHANGES.c.seq)
+    changes = []
+    for revision, _, kind_name, before_json, after_json in await connection.execute(query):
+        kind = KINDS[EntityKind(kind_name)]
+        old, new = from_json(kind, before_json, shared), from_json(kind, after_json, shared)
+        known = new if old is None else old
+        if known is not None:
+            changes.append(EntityChange(revision, kind.kind, kind.key(known), old, new))
+    return tuple(changes)
+
+
+async def write_commit(connection: AsyncConnection, head: Head, commit: Commit) -> None:
+    """Rows, changes, audit entries and the new revision; the caller commits."""
+    await _write_entities(connection, commit)
+    kept = await _write_changes(connection, head, commit)
+    await connection.execute(insert(AUDIT), _audit_rows(commit))
+    values = {"new_revision": kept.revision, "new_floor": kept.floor, "new_retained": kept.retained}
+    await connection.execute(_SET_HEAD, values)
+
+
+async def _write_entities(connection: AsyncConnection, commit: Commit) -> None:
+    """Rows in an order no constraint minds.
+
+    Parents before children, then removals, children before parents. A device is removed and written anew:
+    two devices may swap kinds, and the database compares each row as it comes.
+    """
+    by_kind: dict[EntityKind, list[EntityChange]] = {kind: [] for kind in KINDS}
+    for change in commit.changes:
+        by_kind[change.kind].append(change)
+    devices = by_kind.pop(EntityKind.DEVICE)
+    await _delete(connection, EntityKind.DEVICE, [c.key for c in devices if c.before is not None])
+    for kind, changes in by_kind.items():
+        present = [c for c in changes if c.after is not None]
+        await _insert(connection, kind, [c for c in present if c.before is None])
+        await _update(connection, kind, [c for c in present if c.before is not None])
+    await _insert(connection, EntityKind.DEVICE, [c for c in devices if c.after is not None])
+    for kind in reversed(by_kind):
+        await _delete(connection, kind, [c.key for c in by_kind[kind] if c.after is None])
+
+
+async def _insert(connection: AsyncConnection, kind: EntityKind, changes: Sequence[EntityChange]) -> None:
+    if changes:
+        await connection.execute(insert(ENTITIES[kind]), [_row(change) for change in changes])
+
+
+async def _update(connection: AsyncConnection, kind: EntityKind, changes: Sequence[EntityChange]) -> None:
+    if changes:
+        rows = [_row(change) | _key_parameters(kind, change.key) for change in changes]
+        await connection.execute(_UPDATES[kind], rows)
+
+
+async def _delete(connection: AsyncConnection, kind: EntityKind, keys: Sequence[EntityKey]) -> None:
+    if keys:
+        await connection.execute(_DELETES[kind], [_key_parameters(kind, key) for key in keys])
+
+
+def _row(change: EntityChange) -> dict[str, Any]:
+    row = to_json(KINDS[change.kind], change.after) or {}
+    row["version"] = change.revision
+    return row
+
+
+def _key_parameters(kind: EntityKind, key: EntityKey) -> dict[str, Any]:
+    return {f"key_{name}": value for name, value in zip(KINDS[kind].key_fields, key, strict=True)}
+
+
+def _is_keyed(kind: EntityKind) -> ColumnElement[bool]:
+    columns = ENTITIES[kind].c
+    return and_(*(columns[name] == bindparam(f"key_{name}") for name in KINDS[kind].key_fields))
+
+
+_UPDATES: Final = {
+    kind: update(table)
+    .where(_is_keyed(kind))
+    .values({column.name: bindparam(column.name) for column in table.c})
+    for kind, table in ENTITIES.items()
+}
+_DELETES: Final = {kind: delete(table).where(_is_keyed(kind)) for kind, table in ENTITIES.items()}
+
+
+async def _write_changes(connection: AsyncConnection, head: Head, commit: Commit) -> Head:
+    """The head after the changes are kept, the oldest dropped in whole revisions when they are too many."""
+    count = len(commit.changes)
+    if count > RETAINED_CHANGES:
+        await connection.execute(delete(CHANGES))
+        return Head(commit.revision, commit.revision, 0)
+    await connection.execute(insert(CHANGES), _change_rows(commit))
+    if head.retained + count <= _PRUNE_AT:
+        return Head(commit.revision, head.floor, head.retained + count)
+    newest_first = select(CHANGES.c.revision).order_by(CHANGES.c.revision.desc(), CHANGES.c.seq.desc())
+    first_too_many = newest_first.offset(RETAINED_CHANGES).limit(1)
+    floor = int((await connection.execute(first_too_many)).scalar_one())
+    await connection.execute(delete(CHANGES).where(CHANGES.c.revision <= floor))
+    retained = (await connection.execute(select(func.count()).select_from(CHANGES))).scalar_one()
+    return Head(commit.revision, floor, int(retained))
+
+
+def _change_rows(commit: Commit) -> list[dict[str, Any]]:
+    return [
+        {
+            "revision": commit.revision,
+            "seq": seq,
+            "kind": change.kind.value,
+            "before": to_json(KINDS[change.kind], change.before),
+            "after": to_json(KINDS[change.kind], change.after),
+        }
+        for seq, change in enumerate(commit.changes)
+    ]
+
+
+def _audit_rows(commit: Commit) -> list[dict[str, Any]]:
+    at = commit.at.astimezone(UTC).isoformat()
+    return [
+        {
+            "revision": commit.revision,
+            "at": at,
+            "actor": commit.actor,
+            "kind": change.kind.value,
+            "key": key_text(change.key),
+            "before": masked(change.before),
+            "after": masked(change.after),
+        }
+        for change in commit.changes
+    ]
+
+
+async def read_audit(
+    connection: AsyncConnection,
+    *,
+    kind: EntityKind | None,
+    key: EntityKey | None,
+    limit: int,
+    before_id: int,
+) -> tuple[AuditEntry, ...]:
+    """Entries, newest first; the arguments narrow them down, `before_id` 0 starts at the newest."""
+    query = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(limit)
+    if kind is not None:
+        query = query.where(AUDIT.c.kind == kind.value)
+    if key is not None:
+        query = query.where(AUDIT.c.key == key_text(key))
+    if before_id:
+        query = query.where(AUDIT.c.id < before_id)
+    return tuple(
+        AuditEntry(
+            id=row.id,
+            revision=row.revision,
+            at=datetime.fromisoformat(row.at),
+            actor=row.actor,
+            kind=EntityKind(row.kind),
+            key=key_of_text(row.key),
+            before=row.before,
+            after=row.after,
+        )
+        for row in await connection.execute(query)
+    )
+
+
+async def read_pushed(connection: AsyncConnection, node: str) -> dict[str, str]:
+    """Artefact key -> digest."""
+    query = select(PUSHED.c.key, PUSHED.c.digest).where(PUSHED.c.node == node)
+    return {row.key: row.digest for row in await connection.execute(query)}
+
+
+_FORGET_PUSHED: Final = delete(PUSHED).where(
+    PUSHED.c.node == bindparam("of_node"), PUSHED.c.key == bindparam("of_key")
+)
+
+
+async def write_pushed(connection: AsyncConnection, node: str, digests: Mapping[str, str | None]) -> None:
+    """Replace the digests of these artefacts; None removes one. The caller commits."""
+    keys = [{"of_node": node, "of_key": key} for key in digests]
+    if keys:
+        await connection.execute(_FORGET_PUSHED, keys)
+    rows = [
+        {"node": node, "key": key, "digest": digest} for key, digest in digests.items() if digest is not None
+    ]
+    if rows:
+        await connection.execute(insert(PUSHED), rows)

@@ -1,0 +1,233 @@
+"""The store: the desired state in a database, with the newest model kept in memory.
+
+The memory follows the database: every read first asks for the newest revision and replays what is missing,
+so that other processes may write as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control_plane.domain.entities import Entity
+from control_plane.domain.model import Model
+from control_plane.errors import StoreUnusable, UnknownEntity
+from control_plane.ports import AuditEntry, Clock, EntityChange, EntityKey, EntityKind, Snapshot
+from control_plane.store import rows
+from control_plane.store.codec import describe, kind_of
+from control_plane.store.database import BUSY_TIMEOUT_S, Database, connect
+from control_plane.store.migrate import migrate
+from control_plane.store.rules import require_consistent
+from control_plane.store.state import Draft, State, advanced
+
+MAX_AUDIT_PAGE = 1_000
+
+
+async def open_store(
+    location: Path | str, clock: Clock, *, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> SqlStore:
+    """The store at `location`, its schema brought up to date; close it when done.
+
+    `location` is the path of an SQLite file, created for its owner only when missing, or
+    `postgresql://user:password@host/name`.
+
+    Raises: SchemaTooNew, StoreBusy, StoreUnusable.
+    """
+    database = connect(location, busy_timeout_s)
+    try:
+        await database.use_wal()
+        await migrate(database)
+    except BaseException:
+        await database.close()
+        raise
+    return SqlStore(database, clock)
+
+
+class SqlTransaction:
+    """The open transaction of one block; see the port."""
+
+    def __init__(self, base: State, revision: int) -> None:
+        self._base = base
+        self._draft = Draft(base)
+        self._revision = revision
+        self._touched: dict[tuple[EntityKind, EntityKey], None] = {}
+        self._open = True
+
+    @property
+    def model(self) -> Model:
+        return self._draft.model
+
+    def version(self, kind: EntityKind, key: EntityKey) -> int:
+        if self._draft.find(kind, key) is None:
+            raise UnknownEntity(kind.value, "/".join(key))
+        if (kind, key) in self._touched and self._is_changed(kind, key):
+            return self._revision
+        return self._base.versions[kind][key]
+
+    def put(self, entity: Entity) -> None:
+        kind = kind_of(entity)
+        self._set(kind.kind, kind.key(entity), entity)
+
+    def delete(self, kind: EntityKind, key: EntityKey) -> None:
+        if self._draft.find(kind, key) is None:
+            raise UnknownEntity(kind.value, "/".join(key))
+        self._set(kind, key, None)
+
+    def _set(self, kind: EntityKind, key: EntityKey, entity: Entity | None) -> None:
+        if not self._open:
+            raise RuntimeError(f"the transaction is over: {describe(kind, key)} would not be written")
+        if self._draft.find(kind, key) != entity:
+            self._draft.set(kind, key, entity)
+            self._touched[kind, key] = None
+
+    def _is_changed(self, kind: EntityKind, key: EntityKey) -> bool:
+        return self._base.find(kind, key) != self._draft.find(kind, key)
+
+    def finish(self) -> tuple[State, tuple[EntityChange, ...]]:
+        """The state this block leads to and what it changed in all, in the order of first touch.
+
+        Raises: InvalidField, Conflict when rules between entities do not hold.
+        """
+        self._open = False
+        changes = []
+        for kind, key in self._touched:
+            before, after = self._base.find(kind, key), self._draft.find(kind, key)
+            if before != after:
+                changes.append(EntityChange(self._revision, kind, key, before, after))
+                self._draft.set_version(kind, key, None if after is None else self._revision)
+        state = self._draft.finished(self._revision)
+        require_consistent(
+            state,
+            [(c.kind, c.after) for c in changes if c.after is not None],
+            [(c.kind, c.key) for c in changes if c.after is None],
+        )
+        return state, tuple(changes)
+
+
+class SqlStore:
+    """ports.Store over SQLite or PostgreSQL; any number of tasks may share one."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._state = State()
+        self._refreshing = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close every connection; the store cannot be used afterwards."""
+        await self._database.close()
+
+    async def snapshot(self) -> Snapshot:
+        return (await self._newest()).snapshot
+
+    async def versions(self, kind: EntityKind) -> Mapping[EntityKey, int]:
+        return (await self._newest()).versions[kind]
+
+    async def revision(self) -> int:
+        async with self._database.read() as connection:
+            return await rows.read_revision(connection)
+
+    async def changes_since(self, revision: int) -> tuple[EntityChange, ...] | None:
+        async with self._database.read() as connection:
+            await self._database.freeze(connection)
+            head = await rows.read_head(connection)
+            return await _changes(connection, head, revision)
+
+    async def audit(
+        self,
+        *,
+        kind: EntityKind | None = None,
+        key: EntityKey | None = None,
+        limit: int = 50,
+        before_id: int = 0,
+    ) -> tuple[AuditEntry, ...]:
+        """As the port says; `limit` is cut to MAX_AUDIT_PAGE."""
+        size = max(0, min(limit, MAX_AUDIT_PAGE))
+        async with self._database.read() as connection:
+            return await rows.read_audit(connection, kind=kind, key=key, limit=size, before_id=before_id)
+
+    async def pushed(self, node: str) -> dict[str, str]:
+        async with self._database.read() as connection:
+            return await rows.read_pushed(connection, node)
+
+    async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
+        if not digests:
+            return
+        async with self._database.write() as connection:
+            await rows.write_pushed(connection, node, digests)
+            await connection.commit()
+
+    @asynccontextmanager
+    async def transaction(self, actor: str) -> AsyncIterator[SqlTransaction]:
+        """As the port says. A block cancelled while it commits waits for the outcome, then is cancelled."""
+        async with self._database.write() as connection:
+            head = await rows.lock_head(connection)
+            base = await self._brought_up(connection, head)
+            transaction = SqlTransaction(base, head.revision + 1)
+            yield transaction
+            state, changes = transaction.finish()
+            if not changes:
+                return
+            commit = rows.Commit(state.revision, self._clock.now(), actor, changes)
+            await _uncancelled(self._commit(connection, head, commit, state))
+
+    async def _commit(
+        self, connection: AsyncConnection, head: rows.Head, commit: rows.Commit, state: State
+    ) -> None:
+        await rows.write_commit(connection, head, commit)
+        await connection.commit()
+        self._publish(state)
+
+    async def _newest(self) -> State:
+        async with self._refreshing, self._database.read() as connection:
+            if await rows.read_revision(connection) > self._state.revision:
+                await self._database.freeze(connection)
+                head = await rows.read_head(connection)
+                self._publish(await self._brought_up(connection, head))
+        return self._state
+
+    async def _brought_up(self, connection: AsyncConnection, head: rows.Head) -> State:
+        """The state in memory brought to `head`, by the changes since or, when they are gone, as a whole."""
+        known = self._state
+        if known.revision == head.revision:
+            return known
+        if known.revision > head.revision:
+            raise StoreUnusable(
+                f"The database {self._database.name} went back from revision {known.revision} to "
+                f"{head.revision}, as after a restore: restart this program."
+            )
+        changes = await _changes(connection, head, known.revision)
+        if changes is None or known.revision == 0:
+            return await rows.read_state(connection, head.revision)
+        return advanced(known, head.revision, changes)
+
+    def _publish(self, state: State) -> None:
+        if state.revision > self._state.revision:
+            self._state = state
+
+
+async def _changes(
+    connection: AsyncConnection, head: rows.Head, revision: int
+) -> tuple[EntityChange, ...] | None:
+    if revision < head.floor:
+        return None
+    return () if revision >= head.revision else await rows.read_changes(connection, revision)
+
+
+async def _uncancelled(work: Coroutine[None, None, None]) -> None:
+    """Run `work` to its end even when the caller is cancelled meanwhile; the caller is cancelled after it."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task.exception()  # seen, and less important than being cancelled
+        raise asyncio.CancelledError
+    task.result()

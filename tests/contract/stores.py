@@ -1,0 +1,106 @@
+"""Databases for the store's tests: a fresh SQLite file, and a fresh PostgreSQL database where one is given.
+
+WIRECHIEF_TEST_POSTGRES_DSN names a server whose user may create databases; each test gets one of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from control_plane.domain.entities import (
+    Entity,
+    Organisation,
+    Person,
+    PhoneNumber,
+    Site,
+    Trunk,
+)
+from control_plane.domain.extension import Device, DeviceKind, Extension
+from control_plane.store import SqlStore
+
+POSTGRES_DSN = os.environ.get("WIRECHIEF_TEST_POSTGRES_DSN", "")
+BACKENDS = ("sqlite", "postgresql") if POSTGRES_DSN else ("sqlite",)
+
+
+class SteppingClock:
+    """A clock that goes one second per look."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self._now += timedelta(seconds=1)
+        return self._now
+
+
+@asynccontextmanager
+async def fresh_location(backend: str, directory: Path) -> AsyncIterator[Path | str]:
+    """Where an empty database is, or can be made, for the length of the block."""
+    if backend == "sqlite":
+        yield directory / "state" / "wirechief.db"
+        return
+    name = f"wirechief_test_{secrets.token_hex(6)}"
+    url = make_url(POSTGRES_DSN).set(drivername="postgresql+asyncpg")
+    server = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        async with server.connect() as connection:
+            await connection.execute(text(f"CREATE DATABASE {name}"))
+        try:
+            yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+        finally:
+            async with server.connect() as connection:
+                await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    finally:
+        await server.dispose()
+
+
+async def put(store: SqlStore, *entities: Entity, actor: str = "test") -> int:
+    """Write the entities in one transaction; the revision afterwards."""
+    async with store.transaction(actor) as transaction:
+        for entity in entities:
+            transaction.put(entity)
+    return await store.revision()
+
+
+def places() -> tuple[Entity, ...]:
+    """An operator, an occupier, a site with a trunk, a person and a number."""
+    return (
+        Organisation(id="landlord", name="Landlord", kind="operator"),
+        Organisation(id="acme", name="Acme"),
+        Trunk(id="carrier", host="127.0.0.2", region="GB", username="us", password="trunk-secret"),
+        Site(id="london", name="London", region="GB", time_zone="Europe/London", trunk="carrier"),
+        Person(id="ann", org="acme", name="Ann", email="ann@example.com"),
+        PhoneNumber(e164="+442071838750", site="london", org="acme", status="active"),
+    )
+
+
+def extension(key: str = "100", **fields: object) -> Extension:
+    values: dict[str, object] = {"org": "acme", "key": key, "site": "london", "voicemail_pin": "482913"}
+    return Extension.model_validate(values | fields)
+
+
+def device(number: int, owner: str = "100", **fields: object) -> Device:
+    values: dict[str, object] = {
+        "id": f"d{number:011d}",
+        "org": "acme",
+        "extension": owner,
+        "kind": DeviceKind.IP_PHONE,
+        "sip_password": f"Password{number:012d}",
+    }
+    return Device.model_validate(values | fields)
+
+
+def many(count: int) -> Iterable[Entity]:
+    """`count` extensions with one device each."""
+    for number in range(count):
+        key = str(100_000 + number)
+        yield extension(key, label=f"Desk {number}")
+        yield device(number, key)

@@ -1,0 +1,159 @@
+"""A Store in memory: the same promises as the real one as far as use cases can tell, without a database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from control_plane.domain.entities import Entity, Occupancy, Organisation, Person, PhoneNumber, Site, Trunk
+from control_plane.domain.extension import Device, Extension
+from control_plane.domain.model import Model
+from control_plane.errors import UnknownEntity
+from control_plane.ports import AuditEntry, Clock, EntityChange, EntityKey, EntityKind, Snapshot, Transaction
+
+_KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
+    Organisation: (EntityKind.ORGANISATION, ("id",)),
+    Site: (EntityKind.SITE, ("id",)),
+    Occupancy: (EntityKind.OCCUPANCY, ("org", "site")),
+    Person: (EntityKind.PERSON, ("id",)),
+    PhoneNumber: (EntityKind.NUMBER, ("e164",)),
+    Extension: (EntityKind.EXTENSION, ("org", "key")),
+    Device: (EntityKind.DEVICE, ("id",)),
+    Trunk: (EntityKind.TRUNK, ("id",)),
+}
+_MAPPINGS = {kind: kind.value + "s" for kind in EntityKind} | {
+    EntityKind.OCCUPANCY: "occupancies",
+    EntityKind.PERSON: "people",
+}
+
+Ident = tuple[EntityKind, EntityKey]
+
+
+def ident_of(entity: Entity) -> Ident:
+    kind, names = _KINDS[type(entity)]
+    return kind, tuple(getattr(entity, name) for name in names)
+
+
+class ManualClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, at: datetime = datetime(2025, 1, 31, 12, tzinfo=UTC)) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
+
+    def forward(self, seconds: float) -> None:
+        self._at += timedelta(seconds=seconds)
+
+
+class _Writing:
+    def __init__(self, store: MemoryStore) -> None:
+        self.entities = dict(store.entities)
+        self.versions = dict(store.version_of)
+        self.revision = store.last_revision + 1
+        self.changed: dict[Ident, Entity | None] = {}
+
+    @property
+    def model(self) -> Model:
+        return _model(self.entities.values())
+
+    def version(self, kind: EntityKind, key: EntityKey) -> int:
+        try:
+            return self.versions[kind, key]
+        except KeyError:
+            raise UnknownEntity(kind.value, "/".join(key)) from None
+
+    def put(self, entity: Entity) -> None:
+        ident = ident_of(entity)
+        if self.entities.get(ident) == entity:
+            return
+        self.changed.setdefault(ident, self.entities.get(ident))
+        self.entities[ident] = entity
+        self.versions[ident] = self.revision
+
+    def delete(self, kind: EntityKind, key: EntityKey) -> None:
+        self.version(kind, key)
+        self.changed.setdefault((kind, key), self.entities[kind, key])
+        del self.entities[kind, key], self.versions[kind, key]
+
+
+def _model(entities: Iterable[Entity]) -> Model:
+    groups: dict[str, list[Any]] = {}
+    for entity in entities:
+        groups.setdefault(_MAPPINGS[ident_of(entity)[0]], []).append(entity)
+    return Model.of(**groups)
+
+
+class MemoryStore:
+    """Implements control_plane.ports.Store."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or ManualClock()
+        self.entities: dict[Ident, Entity] = {}
+        self.version_of: dict[Ident, int] = {}
+        self.last_revision = 0
+        self.entries: list[AuditEntry] = []
+
+    async def snapshot(self) -> Snapshot:
+        return Snapshot(self.last_revision, _model(self.entities.values()))
+
+    def transaction(self, actor: str) -> AbstractAsyncContextManager[Transaction]:
+        return self._transaction(actor)
+
+    @asynccontextmanager
+    async def _transaction(self, actor: str) -> AsyncIterator[Transaction]:
+        writing = _Writing(self)
+        yield writing
+        if not writing.changed:
+            return
+        self.entities, self.version_of = writing.entities, writing.versions
+        self.last_revision = writing.revision
+        for (kind, key), before in writing.changed.items():
+            after = writing.entities.get((kind, key))
+            self.entries.append(
+                AuditEntry(
+                    id=len(self.entries) + 1,
+                    revision=self.last_revision,
+                    at=self.clock.now(),
+                    actor=actor,
+                    kind=kind,
+                    key=key,
+                    before=before.model_dump(mode="json") if before is not None else None,
+                    after=after.model_dump(mode="json") if after is not None else None,
+                )
+            )
+
+    async def revision(self) -> int:
+        return self.last_revision
+
+    async def changes_since(self, revision: int) -> tuple[EntityChange, ...] | None:
+        return () if revision == self.last_revision else None
+
+    async def versions(self, kind: EntityKind) -> Mapping[EntityKey, int]:
+        return {key: version for (of, key), version in self.version_of.items() if of is kind}
+
+    async def audit(
+        self,
+        *,
+        kind: EntityKind | None = None,
+        key: EntityKey | None = None,
+        limit: int = 50,
+        before_id: int = 0,
+    ) -> tuple[AuditEntry, ...]:
+        found = (
+            entry
+            for entry in reversed(self.entries)
+            if (kind is None or entry.kind is kind)
+            and (key is None or entry.key == key)
+            and (not before_id or entry.id < before_id)
+        )
+        return tuple(entry for entry, _ in zip(found, range(limit), strict=False))
+
+    async def pushed(self, node: str) -> dict[str, str]:
+        return {}
+
+    async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
+        return None
