@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from control_plane.callpath.checks import key_problem
 from control_plane.domain.entities import PhoneNumber
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import InvalidField
 from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.credentials import new_pin
-from control_plane.service.forwarding import normalised, require_sound_targets, settled
+from control_plane.service.forwarding import normalised, require_no_loop, require_sound_targets, settled
 from control_plane.service.messages import build
 from control_plane.service.rules import (
     require_extension,
     require_new,
-    require_no_emergency_number,
     require_organisation,
     require_reference,
     require_site,
@@ -54,7 +54,9 @@ def new_extension(model: Model, values: Changes) -> Extension:
         wanted["voicemail_pin"] = new_pin()
     extension = build(Extension, wanted)
     require_organisation(model, extension.org)
-    require_no_emergency_number(model, (extension.key,), "key", "an extension")
+    problem = key_problem(extension.key)
+    if problem is not None:
+        raise InvalidField("key", problem)
     return extension
 
 
@@ -124,6 +126,7 @@ def check_extension(model: Model, before: Extension | None, after: Extension) ->
         _require_free_number(model, after, after.number)
     if before is None or before.forwarding != after.forwarding:
         require_sound_targets(model, after)
+        require_no_loop(model, after)
 
 
 def _require_free_number(model: Model, extension: Extension, e164: str) -> None:

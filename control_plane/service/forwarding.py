@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from control_plane.callpath.checks import forwarding_problem
 from control_plane.domain.entities import Site
 from control_plane.domain.extension import FORWARDING_BLOCKED, Extension, NoAnswerAction
 from control_plane.domain.model import Model
@@ -103,7 +104,16 @@ def require_sound_targets(model: Model, extension: Extension) -> None:
             )
 
 
-def with_extension(model: Model, extension: Extension) -> Model:
-    """`model` with `extension` in it."""
-    extensions = {**model.extensions, (extension.org, extension.key): extension}
-    return replace(model, extensions=extensions)
+def require_no_loop(model: Model, extension: Extension) -> None:
+    """No loop and no chain deeper than A91 allows runs through `extension` once it is in `model`.
+
+    Raises: Conflict, naming the path.
+    """
+    if not extension.forwarding.enabled:
+        return
+    ident = (extension.org, extension.key)
+    if model.extensions.get(ident) != extension:
+        model = replace(model, extensions={**model.extensions, ident: extension})
+    problem = forwarding_problem(model, extension)
+    if problem is not None:
+        raise Conflict(problem)

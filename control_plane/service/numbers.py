@@ -8,6 +8,7 @@ from control_plane.domain.entities import PhoneNumber
 from control_plane.domain.model import Model
 from control_plane.errors import InvalidField, UnknownEntity
 from control_plane.ports import EntityKind, Store, Transaction
+from control_plane.service.forwarding import require_no_loop
 from control_plane.service.messages import build
 from control_plane.service.rules import require_new, require_reference, require_unused
 from control_plane.service.writing import By, Saved, patched, require_version
@@ -54,6 +55,10 @@ def _put(tx: Transaction, before: PhoneNumber | None, after: PhoneNumber) -> Sav
         if reached is not None and reached.number is None:
             tx.put(reached.model_copy(update={"number": after.e164}))
     tx.put(after)
+    if old != new and after.org is not None and after.extension is not None:
+        # A number of our own that somebody forwards to counts as the extension it reaches.
+        changed = tx.model
+        require_no_loop(changed, changed.extensions[after.org, after.extension])
     return Saved(after, tx.version(EntityKind.NUMBER, (after.e164,)))
 
 

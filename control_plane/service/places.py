@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from control_plane.domain.entities import Organisation, OrganisationKind, Site, Trunk
 from control_plane.domain.model import Model
-from control_plane.domain.regions import REGIONS
 from control_plane.errors import Conflict, UnknownEntity
 from control_plane.ports import EntityKind, Store
 from control_plane.service.messages import build
@@ -72,23 +71,12 @@ async def delete_organisation(store: Store, by: By, org: str) -> None:
         tx.delete(EntityKind.ORGANISATION, (org,))
 
 
-def _check_site(model: Model, site: Site) -> None:
-    require_reference(model.trunks, site.trunk, "trunk", "trunk")
-    reserved = REGIONS[site.region].emergency
-    clashes = sorted({e.key for e in model.extensions.values() if e.key in reserved})
-    if clashes:
-        raise Conflict(
-            f"region: {clashes[0]} is an emergency number in {site.region} and an extension here: "
-            "renumber that extension first."
-        )
-
-
 async def create_site(store: Store, by: By, values: Changes) -> Saved[Site]:
     """Raises: InvalidField, Conflict."""
     site = build(Site, values)
     async with store.transaction(by.actor) as tx:
         require_new(tx.model.sites, site.id, "id", f"site {site.id}")
-        _check_site(tx.model, site)
+        require_reference(tx.model.trunks, site.trunk, "trunk", "trunk")
         tx.put(site)
         version = tx.version(EntityKind.SITE, (site.id,))
     return Saved(site, version)
@@ -100,7 +88,7 @@ async def patch_site(store: Store, by: By, site_id: str, changes: Changes) -> Sa
         before = require_site(tx.model, site_id)
         require_version(tx, by, EntityKind.SITE, (site_id,))
         site = patched(before, changes, fixed=("id",))
-        _check_site(tx.model, site)
+        require_reference(tx.model.trunks, site.trunk, "trunk", "trunk")
         tx.put(site)
         version = tx.version(EntityKind.SITE, (site_id,))
     return Saved(site, version)

@@ -242,9 +242,36 @@ async def test_outside_numbers_are_kept_as_e164_as_dialled_from_the_site(store: 
     assert after.no_answer.number == "+14155550123"
 
 
-@pytest.mark.parametrize("key", ["995", "999"])
+async def test_a_forwarding_loop_is_refused_with_its_path(store: MemoryStore) -> None:
+    await patch(store, "101", forwarding={"enabled": True, "extensions": ("100",)})
+    with pytest.raises(Conflict, match="100 -> 101 -> 100"):
+        await patch(store, forwarding={"enabled": True})
+    assert not (await extension(store)).forwarding.enabled
+
+
+async def test_a_loop_through_an_own_outside_number_is_refused(store: MemoryStore) -> None:
+    with pytest.raises(Conflict, match="Forwarding loop"):
+        await patch(store, forwarding={"enabled": True, "numbers": ("+6561000100",)})
+    await patch_number(store, BY, "+6561000101", {"extension": None})
+    await patch(store, "102", forwarding={"enabled": True, "numbers": ("+6561000101",)})
+    with pytest.raises(Conflict, match="Forwarding loop"):
+        await patch_number(store, BY, "+6561000101", {"extension": "102"})
+
+
+async def test_a_chain_of_more_than_three_forwardings_is_refused_wherever_it_grows(
+    store: MemoryStore,
+) -> None:
+    await create_extension(store, BY, {"org": ACME, "site": "singapore", "key": "104"})
+    await patch(store, "103", forwarding={"enabled": True, "extensions": ("104",)})
+    await patch(store, "100", forwarding={"enabled": True, "extensions": ("101",)})
+    await patch(store, "102", forwarding={"enabled": True, "extensions": ("103",)})
+    with pytest.raises(Conflict, match="Forwarding chain too long"):
+        await patch(store, "101", forwarding={"enabled": True, "extensions": ("102",)})
+
+
+@pytest.mark.parametrize("key", ["995", "999", "911"])
 async def test_an_emergency_number_cannot_be_an_extension(store: MemoryStore, key: str) -> None:
-    with pytest.raises(InvalidField, match=f"{key} is an emergency number in SG"):
+    with pytest.raises(InvalidField, match=f"{key} is an emergency number in"):
         await create_extension(store, BY, {"org": ACME, "site": "singapore", "key": key})
 
 
