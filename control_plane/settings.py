@@ -7,15 +7,26 @@ itself are not here: they are generated at first start and kept in the state dir
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
-Address = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$")]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+
+
+def _ipv4(value: str) -> str:
+    try:
+        return str(IPv4Address(value))
+    except ValueError:
+        raise ValueError("must be an IPv4 address in numbers, as 192.0.2.1") from None
+
+
+Address = Annotated[str, AfterValidator(_ipv4)]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 
 
@@ -32,7 +43,7 @@ class Settings(BaseSettings):
 
     state_dir: Path = Field(
         default_factory=default_state_dir,
-        description="Everything that must survive: database, secrets, AstDB, voicemail, certificates, logs.",
+        description="Database, secrets, AstDB, voicemail, keys, logs. Default: the XDG state directory.",
     )
     instance: Label = Field(
         default="lab",
@@ -48,7 +59,7 @@ class Settings(BaseSettings):
     )
     sip_port: Port = Field(default=5060, description="SIP over UDP and TCP.")
     sip_tls_port: Port = Field(default=5061, description="SIP over TLS.")
-    sip_tls_names: tuple[str, ...] = Field(
+    sip_tls_names: tuple[HostName, ...] = Field(
         default=("localhost",),
         description="DNS names in the node's certificate, besides sip_address.",
     )
@@ -86,11 +97,18 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="How long an Asterisk may take to be fully booted, in seconds."
     )
 
+    @field_validator("sip_address")
+    @classmethod
+    def _phones_are_told_this_address(cls, address: str) -> str:
+        if IPv4Address(address).is_unspecified or IPv4Address(address).is_multicast:
+            raise ValueError("must be one address of this machine: phones and the certificate are given it")
+        return address
+
     @field_validator("ami_host", "carrier_address")
     @classmethod
     def _manager_interfaces_stay_on_loopback(cls, address: str) -> str:
         # AMI is in clear text here and its user can rewrite the dialplan.
-        if not address.startswith("127."):
+        if not IPv4Address(address).is_loopback:
             raise ValueError("must be a loopback address (127.x.y.z): the manager interface is in clear text")
         return address
 
@@ -102,4 +120,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 "carrier_rtp_port_max must be at least carrier_rtp_port_min + 3: one call needs four ports"
             )
+        if self.carrier_address == self.sip_address:
+            raise ValueError("carrier_address must differ from sip_address: the node knows the carrier by it")
         return self

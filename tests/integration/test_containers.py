@@ -309,9 +309,9 @@ def test_a_taken_port_is_named_with_the_setting_that_changes_it(asterisk_image: 
 
 
 def test_an_address_of_another_machine_is_named_with_its_setting(asterisk_image: str, tmp_path: Path) -> None:
-    settings = own_settings(tmp_path, asterisk_image=asterisk_image, sip_address="192.0.2.7")
+    settings = own_settings(tmp_path, asterisk_image=asterisk_image, sip_address="203.0.113.77")
     with pytest.raises(
-        LabError, match=r"192\.0\.2\.7 is no address of this machine: set WIRECHIEF_SIP_ADDRESS"
+        LabError, match=r"203\.0\.113\.77 is no address of this machine: set WIRECHIEF_SIP_ADDRESS"
     ):
         Lab(settings, load_or_make_secrets(tmp_path)).up()
 
