@@ -7,7 +7,7 @@ itself are not here: they are generated at first start and kept in the state dir
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +28,8 @@ def _ipv4(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_ipv4)]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+
+Network = IPv4Network | IPv6Network
 
 
 def default_state_dir() -> Path:
@@ -91,7 +93,30 @@ class Settings(BaseSettings):
     smtp_user: str = Field(default="", description="Login at the mail server. Empty: none.")
     smtp_password: SecretStr = Field(default=SecretStr(""), description="Password of smtp_user.")
     smtp_starttls: bool = Field(default=True, description="Insist on STARTTLS before anything is sent.")
+    smtp_tls: bool = Field(
+        default=False, description="TLS from the first byte (port 465), instead of STARTTLS."
+    )
     smtp_sender: str = Field(default="wirechief@localhost", description="Sender of the mail.")
+
+    guard_max_failures: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="Failed SIP logins from one address within guard_window_s until it is blocked. 0: never.",
+    )
+    guard_window_s: int = Field(
+        default=60, ge=1, le=86400, description="How long a failed SIP login counts, in seconds."
+    )
+    guard_block_s: int = Field(
+        default=900,
+        ge=1,
+        le=86400,
+        description="First block of an address, in seconds; each further one is twice as long, up to a day.",
+    )
+    guard_allow: tuple[Network, ...] = Field(
+        default=(),
+        description="Networks never blocked, besides trunks: offices with a fixed address (192.0.2.0/24).",
+    )
 
     start_deadline_s: float = Field(
         default=30.0, gt=0, description="How long an Asterisk may take to be fully booted, in seconds."
@@ -111,6 +136,16 @@ class Settings(BaseSettings):
         if not IPv4Address(address).is_loopback:
             raise ValueError("must be a loopback address (127.x.y.z): the manager interface is in clear text")
         return address
+
+    @model_validator(mode="after")
+    def _mail_password_is_encrypted(self) -> Settings:
+        encrypted = self.smtp_starttls or self.smtp_tls
+        if self.smtp_user and not encrypted and self.smtp_host not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError(
+                "smtp_user: its password would travel in the clear; set smtp_starttls or smtp_tls, or leave"
+                " smtp_user empty"
+            )
+        return self
 
     @model_validator(mode="after")
     def _port_ranges_are_ranges(self) -> Settings:
