@@ -316,6 +316,30 @@ def test_an_address_of_another_machine_is_named_with_its_setting(asterisk_image:
         Lab(settings, load_or_make_secrets(tmp_path)).up()
 
 
+def test_an_image_that_is_not_there_is_named_with_the_remedy(asterisk_image: str, tmp_path: Path) -> None:
+    settings = own_settings(tmp_path, asterisk_image="wirechief-asterisk:none")
+    with pytest.raises(LabError, match=r"wirechief-asterisk:none is not on this machine.*docker/bootstrap"):
+        Lab(settings, load_or_make_secrets(tmp_path)).up()
+
+
+def test_an_asterisk_that_does_not_boot_in_time_says_so_with_its_last_lines(
+    asterisk_image: str, tmp_path: Path
+) -> None:
+    settings = own_settings(tmp_path, asterisk_image=asterisk_image, start_deadline_s=2)
+    lab = Lab(settings, load_or_make_secrets(tmp_path))
+    lab.write_files()
+    keys = lab.node_dir / "etc" / "keys"
+    keys.touch()  # a file where the certificates' directory should be
+    try:
+        with pytest.raises(
+            LabError,
+            match=r"-node was not ready within 2 s. Its last lines:\n(?s:.*)no certificate could be made",
+        ):
+            lab.up()
+    finally:
+        lab.down()
+
+
 async def test_the_carrier_of_a_lab_that_is_down_is_unreachable(tmp_path: Path) -> None:
     carrier = Carrier(own_settings(tmp_path), "secret")
     with pytest.raises(Unreachable):
