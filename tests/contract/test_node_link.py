@@ -263,7 +263,7 @@ async def test_editing_touches_only_the_named_lines(node: NodeLink) -> None:
 
 async def test_editing_makes_file_and_category_when_missing(node: NodeLink) -> None:
     filename = f"contract_new_{random.SystemRandom().randrange(10**9)}.conf"
-    await node.edit_config(filename, "default", append=lines("100=1"))
+    await node.edit_config(filename, "default", append=lines("100=1"), delete=lines("100=0"))
     await node.edit_config(filename, "second", append=lines("200=2"))
     await node.edit_config(filename, "default", append=lines("101=3"))
     assert await node.read_config(filename) == {"default": lines("100=1", "101=3"), "second": lines("200=2")}
@@ -288,6 +288,13 @@ async def test_many_edits_at_once_are_all_made(node: NodeLink) -> None:
     assert await node.read_config(FILE) == {
         "c": lines(*kept, *(f"{index}=new" for index in range(0, 100, 2)))
     }
+
+
+async def test_many_lines_are_appended_to_a_file_that_does_not_exist(node: NodeLink) -> None:
+    filename = f"contract_new_{random.SystemRandom().randrange(10**9)}.conf"
+    many = lines(*(f"{index}=x" for index in range(100)))
+    await node.edit_config(filename, "c", append=many)
+    assert await node.read_config(filename) == {"c": many}
 
 
 async def test_changes_of_files_from_several_tasks_do_not_mix(node: NodeLink) -> None:
