@@ -38,7 +38,7 @@ QUICK = AmiTiming(
 CALM = dataclasses.replace(QUICK, ping_every_s=60)
 """For tests that count actions: no ping among them."""
 
-HASTY = dataclasses.replace(CALM, answer_s=0.3)
+HASTY = dataclasses.replace(CALM, answer_s=0.3, reload_s=0.3)
 """For tests in which an answer never comes."""
 
 Open = Callable[..., AmiLink]
