@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from control_plane.plan.changes import Change, Drift
+from control_plane.plan.changes import Change, Drift, sort_key
 from control_plane.plan.wording import reason_for, reload_reason
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, is_secret
 
@@ -42,14 +42,16 @@ class Phase(IntEnum):
     MAILBOXES = 4
     LISTS = 5
     EXTENSIONS = 6
-    ENTRANCES = 7
-    NO_ENTRANCES = 8
-    NO_EXTENSIONS = 9
-    NO_LISTS = 10
-    NO_MAILBOXES = 11
-    NO_IDENTIFY = 12
-    NO_ENDPOINTS = 13
-    NO_CREDENTIALS = 14
+    SWITCHES = 7
+    ENTRANCES = 8
+    NO_ENTRANCES = 9
+    NO_SWITCHES = 10
+    NO_EXTENSIONS = 11
+    NO_LISTS = 12
+    NO_MAILBOXES = 13
+    NO_IDENTIFY = 14
+    NO_ENDPOINTS = 15
+    NO_CREDENTIALS = 16
 
 
 _ROW_PHASES: tuple[tuple[tuple[str, ...], Phase], ...] = (
@@ -61,6 +63,9 @@ _ROW_PHASES: tuple[tuple[tuple[str, ...], Phase], ...] = (
     (("did/", "hint/"), Phase.ENTRANCES),
 )
 
+_SWITCH = "/fwd"
+"""Turns forwarding on; where to (`fwdto`) and which devices keep ringing (`vipring`) stand before it."""
+
 _REMOVAL_OF = {
     Phase.CREDENTIALS: Phase.NO_CREDENTIALS,
     Phase.ENDPOINTS: Phase.NO_ENDPOINTS,
@@ -68,6 +73,7 @@ _REMOVAL_OF = {
     Phase.MAILBOXES: Phase.NO_MAILBOXES,
     Phase.LISTS: Phase.NO_LISTS,
     Phase.EXTENSIONS: Phase.NO_EXTENSIONS,
+    Phase.SWITCHES: Phase.NO_SWITCHES,
     Phase.ENTRANCES: Phase.NO_ENTRANCES,
 }
 
@@ -80,11 +86,17 @@ class Step:
     key: ArtefactKey
     before: str | None = field(repr=False)
     after: str | None = field(repr=False)
-    reason: str
     drift: Drift
     phase: Phase
     unit: Unit | None = None
     module: str | None = None  # of a reload
+
+    @property
+    def reason(self) -> str:
+        """One sentence for a person: what differs, and what the step does about it."""
+        if self.module is not None:
+            return reload_reason(self.module)
+        return reason_for(Change(self.key, self.before, self.after, self.drift), self.unit)
 
     @property
     def secret(self) -> bool:
@@ -121,7 +133,7 @@ def order(
     owners = units or {}
     steps = [_step(change, owners.get(change.key)) for change in changes]
     steps += _reloads(steps, reloads_owed)
-    return tuple(sorted(steps, key=lambda step: (step.phase, step.op is Op.RELOAD, step.key)))
+    return tuple(sorted(steps, key=lambda step: (step.phase, step.op is Op.RELOAD, *sort_key(step.key))))
 
 
 def _step(change: Change, unit: Unit | None) -> Step:
@@ -131,7 +143,6 @@ def _step(change: Change, unit: Unit | None) -> Step:
         key=change.key,
         before=change.before,
         after=change.after,
-        reason=reason_for(change, unit),
         drift=change.drift,
         phase=phase,
         unit=unit,
@@ -156,7 +167,7 @@ def row_phase(name: str) -> Phase:
     for prefixes, phase in _ROW_PHASES:
         if name.startswith(prefixes):
             return phase
-    return Phase.EXTENSIONS
+    return Phase.SWITCHES if name.endswith(_SWITCH) else Phase.EXTENSIONS
 
 
 def _reloads(steps: Iterable[Step], owed: frozenset[str]) -> list[Step]:
@@ -187,7 +198,6 @@ def _reload(module: str, phase: Phase, drift: Drift) -> Step:
         key=ArtefactKey(Holder.FILE, module),
         before=None,
         after=None,
-        reason=reload_reason(module),
         drift=drift,
         phase=phase,
         module=module,

@@ -1,0 +1,124 @@
+"""The desired artefacts of one node, kept rendered and brought up to date unit by unit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from control_plane.apply.holdings import Holdings, content_of, text_of
+from control_plane.domain.model import Model
+from control_plane.errors import ControlPlaneError
+from control_plane.ports import EntityChange, Store
+from control_plane.render.artefacts import ArtefactKey, Holder, Rendered, Unit
+from control_plane.render.units import render_unit, touched, units
+
+logger = logging.getLogger(__name__)
+
+BREATH_UNITS = 50
+"""Units rendered before other tasks get a turn: about 5 ms."""
+
+
+@dataclass(slots=True)
+class Desired:
+    """What `node` should hold as of `revision` (-1: nothing was rendered yet)."""
+
+    node: str
+    revision: int = -1
+    values: Holdings = field(default_factory=Holdings)
+    faults: dict[Unit, str] = field(default_factory=dict)
+    _keys: dict[Unit, tuple[ArtefactKey, ...]] = field(default_factory=dict)
+    _owners: dict[ArtefactKey, Unit] = field(default_factory=dict)
+
+    async def follow(self, store: Store) -> frozenset[ArtefactKey]:
+        """Bring this up to the newest revision; returns the keys that may have changed.
+
+        The cost is that of the units touched since the last call. Everything is rendered again only when the
+        store no longer knows the single changes.
+        """
+        snapshot = await store.snapshot()
+        if snapshot.revision == self.revision:
+            return frozenset()
+        changes = await store.changes_since(self.revision) if self.revision >= 0 else None
+        if changes is None:
+            wanted: Iterable[Unit] = list(dict.fromkeys([*units(snapshot.model, self.node), *self._keys]))
+        else:
+            # A change newer than the snapshot must wait for its own snapshot, or it would be rendered from
+            # a model that does not have it and then never again.
+            wanted = _touched(snapshot.model, (c for c in changes if c.revision <= snapshot.revision))
+        changed = await self._render_all(snapshot.model, wanted)
+        self.revision = snapshot.revision
+        return changed
+
+    def units_of(self, keys: Iterable[ArtefactKey]) -> dict[ArtefactKey, Unit]:
+        """What each key was rendered from, as far as it is desired."""
+        return {key: unit for key in keys if (unit := self._owners.get(key)) is not None}
+
+    def keys_of(self, unit: Unit) -> tuple[ArtefactKey, ...]:
+        """What `unit` renders to."""
+        return self._keys.get(unit, ())
+
+    async def _render_all(self, model: Model, wanted: Iterable[Unit]) -> frozenset[ArtefactKey]:
+        rendered: list[tuple[Unit, Mapping[ArtefactKey, str]]] = []
+        for count, unit in enumerate(wanted, start=1):
+            values = self._render(model, unit)
+            if values is not None:
+                rendered.append((unit, values))
+            if count % BREATH_UNITS == 0:
+                await asyncio.sleep(0)
+        changed: set[ArtefactKey] = set()
+        # All old keys go before any new one comes: a key may pass from one unit to another.
+        for unit, values in rendered:
+            changed.update(self._forget(unit, values))
+        for unit, values in rendered:
+            changed.update(self._hold(unit, values))
+        return frozenset(changed)
+
+    def _render(self, model: Model, unit: Unit) -> Mapping[ArtefactKey, str] | None:
+        """None when the unit cannot be rendered: it keeps what it had, and all others go on."""
+        try:
+            values = {key: _canonical(key, value) for key, value in _values(model, self.node, unit).items()}
+        except (ControlPlaneError, ValueError) as exc:
+            self.faults[unit] = f"{unit} cannot be rendered: {exc}"
+            logger.error("%s", self.faults[unit], extra={"node": self.node})
+            return None
+        self.faults.pop(unit, None)
+        return values
+
+    def _forget(self, unit: Unit, values: Mapping[ArtefactKey, str]) -> Iterable[ArtefactKey]:
+        for key in self._keys.pop(unit, ()):
+            if key not in values and self._owners.get(key) == unit:
+                del self._owners[key]
+                self.values.set(key, None)
+                yield key
+
+    def _hold(self, unit: Unit, values: Mapping[ArtefactKey, str]) -> Iterable[ArtefactKey]:
+        kept = []
+        for key, value in values.items():
+            owner = self._owners.setdefault(key, unit)
+            if owner != unit:
+                self.faults[unit] = f"{unit} and {owner} both render {key}; {owner} keeps it"
+                continue
+            kept.append(key)
+            if self.values.get(key) != value:
+                self.values.set(key, value)
+                yield key
+        if kept:
+            self._keys[unit] = tuple(kept)
+
+
+def _values(model: Model, node: str, unit: Unit) -> Mapping[ArtefactKey, str]:
+    rendered: Rendered = render_unit(model, node, unit)
+    return rendered.values
+
+
+def _canonical(key: ArtefactKey, value: str) -> str:
+    return text_of(content_of(value)) if key.holder is Holder.FILE else value
+
+
+def _touched(model: Model, changes: Iterable[EntityChange]) -> list[Unit]:
+    found: dict[Unit, None] = {}
+    for change in changes:
+        found.update(dict.fromkeys(sorted(touched(model, change.before, change.after))))
+    return list(found)

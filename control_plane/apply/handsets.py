@@ -1,0 +1,80 @@
+"""What people changed from their phones: read from Asterisk, handed on, cleared away.
+
+The dialplan writes a journal row, then the row that calls read; the control plane is told by an event, and
+by the journal when it was not running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from control_plane.domain.model import ExtensionId
+from control_plane.plan.changes import digest
+from control_plane.ports import NodeLink
+
+JOURNAL = "journal"
+"""Rows `journal/<org>/<extension>/<field>/<uniqueid>`."""
+
+TakeIn = Callable[[Mapping[str, str]], Awaitable[Collection[str]]]
+"""Commits what journal rows say into the model; returns the keys of rows that may be deleted."""
+
+TakePin = Callable[[tuple[str, str], str], Awaitable[None]]
+"""Commits a voicemail PIN changed by phone: (organisation, extension) of the mailbox, PIN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What takes phones' changes into the model."""
+
+    take_in: TakeIn
+    take_pin: TakePin
+
+
+def extensions_in(journal: Iterable[str]) -> frozenset[ExtensionId]:
+    """(org, extension) of each journal key that names one."""
+    parts = (key.split("/") for key in journal)
+    return frozenset((found[1], found[2]) for found in parts if len(found) >= 4)
+
+
+def rows_of(journal: Mapping[str, str], extensions: Collection[ExtensionId]) -> dict[str, str]:
+    """The journal rows of these extensions."""
+    return {key: value for key, value in journal.items() if extensions_in([key]) <= frozenset(extensions)}
+
+
+async def read_extension(link: NodeLink, extension: ExtensionId) -> dict[str, str]:
+    """The rows of an extension that a phone can change, as Asterisk holds them.
+
+    Raises:
+        AsteriskError
+    """
+    name = "/".join(extension)
+    held = await link.read_rows(f"ext/{name}") | await link.read_rows(f"vip/{name}")
+    base = await link.read_row(f"ext/{name}")
+    return held if base is None else held | {f"ext/{name}": base}
+
+
+def is_row_of(key: str, extension: ExtensionId) -> bool:
+    """Whether a phone of `extension` can change the row `key`."""
+    name = "/".join(extension)
+    return key == f"ext/{name}" or key.startswith((f"ext/{name}/", f"vip/{name}/"))
+
+
+def pin_changed_by_phone(desired: str, observed: str, pushed: str | None) -> str | None:
+    """The PIN in `observed` when that is all that differs from the line last pushed; else None.
+
+    `pushed` is a digest. The rest of the line is taken from what Asterisk holds and the PIN from the model:
+    if that is the line that was pushed, then nobody but the phone's owner touched it (app_voicemail writes a
+    changed PIN into voicemail.conf itself), also when the model changed another field since.
+    """
+    old, _, _ = desired.partition(",")
+    new, comma, rest = observed.partition(",")
+    if new == old or "\n" in observed or pushed is None:
+        return None
+    return new if digest(f"{old}{comma}{rest}") == pushed else None
+
+
+def with_pin(line: str, pin: str) -> str:
+    """A voicemail.conf value with another PIN."""
+    _, comma, rest = line.partition(",")
+    return f"{pin}{comma}{rest}"

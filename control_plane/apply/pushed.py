@@ -1,0 +1,71 @@
+"""The durable memory of a node's pushes: digests of what was verified there, and reloads still owed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+from control_plane.plan.changes import digest
+from control_plane.ports import Store
+from control_plane.render.artefacts import ArtefactKey, Holder
+
+FLUSH_MAX = 2000
+"""Digests written in one transaction: about 20 ms during which no request can write."""
+
+_RELOAD = "reload:"
+_OWED = "owed"
+
+
+class PushedRecord:
+    """Digests are queued and written when there is time: a push never waits for them.
+
+    Losing the queue costs nothing but a name: after a crash a difference may be called the model's doing
+    where somebody edited Asterisk. Owed reloads are written at once, because nothing else would tell.
+    """
+
+    def __init__(self, store: Store, node: str) -> None:
+        self._store = store
+        self._node = node
+        self._queue: dict[str, str | None] = {}
+        self.owed: set[str] = set()
+
+    @property
+    def pending(self) -> bool:
+        """Whether digests wait to be written."""
+        return bool(self._queue)
+
+    async def load(self) -> dict[ArtefactKey, str]:
+        """Every digest last written or queued, and `owed` as it was left."""
+        stored: dict[str, str | None] = dict(await self._store.pushed(self._node))
+        stored.update(self._queue)
+        self.owed = {name.removeprefix(_RELOAD) for name in stored if name.startswith(_RELOAD)}
+        return dict(_digests(stored))
+
+    def note(self, key: ArtefactKey, value: str | None) -> None:
+        """Asterisk was seen to hold `value`; None: nothing."""
+        self._queue[str(key)] = None if value is None else digest(value)
+
+    async def mark_reload(self, module: str, owed: bool) -> None:
+        """Remember, at once, that `module` owes a reload or was reloaded."""
+        await self._store.record_pushed(self._node, {f"{_RELOAD}{module}": _OWED if owed else None})
+        if owed:
+            self.owed.add(module)
+        else:
+            self.owed.discard(module)
+
+    async def flush(self) -> None:
+        """Write up to FLUSH_MAX queued digests; they stay queued when that fails."""
+        batch = dict(islice(self._queue.items(), FLUSH_MAX))
+        if not batch:
+            return
+        await self._store.record_pushed(self._node, batch)
+        for name, value in batch.items():
+            if self._queue.get(name, _RELOAD) == value:
+                del self._queue[name]
+
+
+def _digests(stored: Mapping[str, str | None]) -> Iterator[tuple[ArtefactKey, str]]:
+    for name, value in stored.items():
+        holder, _, rest = name.partition(":")
+        if value is not None and f"{holder}:" != _RELOAD:
+            yield ArtefactKey(Holder(holder), rest), value

@@ -1,0 +1,252 @@
+"""What is done to one node in one turn: follow the model, settle an audit, take in what phones changed.
+
+Each method holds the lock that keeps other processes off the node. When a turn happens is not decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from control_plane.apply.executor import Executor
+from control_plane.apply.handsets import (
+    JOURNAL,
+    Intake,
+    extensions_in,
+    is_row_of,
+    pin_changed_by_phone,
+    read_extension,
+    rows_of,
+    with_pin,
+)
+from control_plane.apply.holdings import Holdings, read_holdings
+from control_plane.apply.ledger import Ledger
+from control_plane.apply.outcome import Applied
+from control_plane.apply.pushed import PushedRecord
+from control_plane.domain.model import ExtensionId
+from control_plane.errors import DomainError, StalePlan
+from control_plane.plan.plan import Plan
+from control_plane.plan.steps import VOICEMAIL_MODULE
+from control_plane.ports import NodeLink, Store
+from control_plane.render.artefacts import ArtefactKey, Holder, Unit, UnitKind
+from control_plane.render.units import DIALPLAN_FILE
+
+logger = logging.getLogger(__name__)
+
+Exclusive = Callable[[], AbstractAsyncContextManager[object]]
+"""Makes a lock that keeps other processes from pushing to the same node meanwhile."""
+
+READ_EXTENSIONS_MAX = 50
+"""So many extensions changed by phone are read one by one; more are an audit's work."""
+
+DEFERRABLE = frozenset({VOICEMAIL_MODULE})
+"""Reloading voicemail costs 0.1 s at 1 000 mailboxes and over 1 s at 10 000, so edits share one."""
+
+SUSPECTS_NAMED = 10
+ENDPOINT_ROWS = "pbx/endpoint/"
+
+
+class Pusher:
+    """Brings one node to the desired state, and what phones changed into the model."""
+
+    def __init__(self, node: str, link: NodeLink, store: Store, intake: Intake, exclusive: Exclusive) -> None:
+        self.node = node
+        self.ledger = Ledger(node)
+        self.record = PushedRecord(store, node)
+        self.last_applied: Applied | None = None
+        self.unreadable: str | None = None
+        self.steps_done = 0
+        self.pushes = 0
+        self._link = link
+        self._store = store
+        self._intake = intake
+        self._exclusive = exclusive
+        self._executor = Executor(link, self.record.mark_reload)
+        self._loaded = False
+        self._suspects: set[str] | None = None  # endpoint rows written since the last count; None: all
+
+    async def read(self) -> Holdings:
+        """Everything owned that Asterisk holds; may run beside other turns.
+
+        Raises:
+            AsteriskError
+        """
+        self.ledger.begin_read()
+        try:
+            return await read_holdings(self._link, (DIALPLAN_FILE,))
+        except BaseException:
+            self.ledger.abandon_read()
+            raise
+
+    async def settle_audit(
+        self, read: Holdings, *, push: bool, expected: Plan | None = None
+    ) -> tuple[Plan, Applied | None]:
+        """Compare what was read with the desired state and push the difference if told to.
+
+        Order of reads: `read` holds the owned rows from before the journal is read here. A phone writes its
+        journal row first and the owned row after it, so a phone's value among the owned rows always has its
+        journal row in what is read now: the model learns of it before anything is compared, and it is never
+        taken for an edit and reverted.
+
+        Raises:
+            StalePlan: the plan made now is not `expected`.
+            AsteriskError, StoreError
+        """
+        async with self._exclusive():
+            await self._take_in_journal(await self._link.read_rows(JOURNAL))
+            await self._refresh()
+            pushed = await self._pushed_if_needed(read)
+            await self._take_in_pins(read, pushed)
+            differing = self.ledger.adopt(read)
+            self.ledger.await_settlement(pushed, differing)
+            plan = self.ledger.plan(frozenset(self.record.owed))
+            if expected is not None and expected.digest != plan.digest:
+                raise StalePlan("The model or Asterisk changed since this plan was made; make a new plan.")
+            return plan, await self._run(plan) if push else None
+
+    async def follow(self, *, push: bool) -> Applied | None:
+        """Push what the model changed since the last turn; what became of it, None when nothing was sent."""
+        async with self._exclusive():
+            return await self._follow(push=push)
+
+    async def _follow(self, *, push: bool) -> Applied | None:
+        await self._refresh()
+        if not (push and self.ledger.unsettled):
+            return None
+        return await self._run(self.ledger.plan(), defer=DEFERRABLE)
+
+    async def _refresh(self) -> None:
+        """Bring the desired state up to the model."""
+        changed = await self.ledger.desired.follow(self._store)
+        if self.ledger.trusted:
+            for key in self.ledger.touch(changed):
+                self.record.note(key, self.ledger.mirror.get(key))
+
+    async def reload_owed(self) -> Applied | None:
+        """Do the reloads that earlier turns left for one."""
+        async with self._exclusive():
+            return await self._run(self.ledger.plan(frozenset(self.record.owed)))
+
+    async def _run(self, plan: Plan, defer: frozenset[str] = frozenset()) -> Applied | None:
+        if plan.is_empty:
+            return None
+        applied = await self._executor.run(plan, defer=defer)
+        self.last_applied = applied
+        self.pushes += 1
+        for key, value in self.ledger.settle(applied, asyncio.get_running_loop().time()):
+            self.steps_done += 1
+            self.record.note(key, value)
+            if self._suspects is not None and key.name.startswith(ENDPOINT_ROWS):
+                self._suspects.add(key.name)
+        level = logging.INFO if applied.ok else logging.WARNING
+        logger.log(
+            level,
+            "pushed %d steps to %s: %s",
+            len(plan.steps),
+            self.node,
+            dict(applied.counts()),
+            extra={"node": self.node, "revision": plan.revision, "plan": plan.digest},
+        )
+        return applied
+
+    async def _pushed_if_needed(self, read: Holdings) -> dict[ArtefactKey, str]:
+        """The digests last pushed; read from the store only when there is something to classify."""
+        differs = next(self.ledger.desired.values.differing(read), None) is not None
+        if self._loaded and not differs:
+            return {}
+        pushed = await self.record.load()
+        if not self._loaded:
+            self._note_unrecorded(read, pushed)
+        self._loaded = True
+        return pushed
+
+    def _note_unrecorded(self, read: Holdings, pushed: dict[ArtefactKey, str]) -> None:
+        """Record what Asterisk was found to hold without a push on record, and forget what is gone."""
+        for holder, values in self.ledger.desired.values.by_holder.items():
+            held = read.by_holder[holder]
+            for name, value in values.items():
+                key = ArtefactKey(holder, name)
+                if key not in pushed and held.get(name) == value:
+                    self.record.note(key, value)
+        for key in pushed:
+            if self.ledger.desired.values.get(key) is None and read.get(key) is None:
+                self.record.note(key, None)
+
+    async def _take_in_journal(self, journal: dict[str, str]) -> None:
+        """Commit journal rows to the model, then delete exactly those that are committed."""
+        if journal:
+            await self._link.delete_rows(await self._intake.take_in(journal))
+
+    async def _take_in_pins(self, read: Holdings, pushed: dict[ArtefactKey, str]) -> None:
+        for name, line in read.mailboxes.items():
+            desired = self.ledger.desired.values.mailboxes.get(name)
+            if desired is None or desired == line:
+                continue
+            pin = pin_changed_by_phone(desired, line, pushed.get(ArtefactKey(Holder.MAILBOX, name)))
+            if pin is not None:
+                await self._take_pin(name, pin)
+        await self._refresh()
+
+    async def take_in_pin(self, name: str, pin: str) -> None:
+        """A voicemail owner chose a PIN by phone; `name` is "context/mailbox"."""
+        async with self._exclusive():
+            key = ArtefactKey(Holder.MAILBOX, name)
+            line = self.ledger.mirror.get(key)
+            if line is None:
+                return
+            self.ledger.observe(key, with_pin(line, pin))
+            await self._take_pin(name, pin)
+
+    async def _take_pin(self, name: str, pin: str) -> None:
+        context, _, mailbox = name.partition("/")
+        try:
+            await self._intake.take_pin((context, mailbox), pin)
+        except DomainError as exc:
+            # The model cannot take it, so what the model says is put back.
+            logger.warning("A PIN chosen by phone for mailbox %s was refused: %s", name, exc)
+
+    async def take_in_handsets(self) -> bool:
+        """Take in what phones just changed; False when it is too much and an audit should do it.
+
+        As in an audit, the owned rows are read before the journal that is taken in.
+        """
+        async with self._exclusive():
+            extensions = extensions_in(await self._link.read_rows(JOURNAL))
+            if len(extensions) > READ_EXTENSIONS_MAX:
+                return False
+            for extension in extensions:
+                await self._observe_extension(extension)
+            journal = await self._link.read_rows(JOURNAL)
+            await self._take_in_journal(rows_of(journal, extensions))
+            return True
+
+    async def _observe_extension(self, extension: ExtensionId) -> None:
+        held = await read_extension(self._link, extension)
+        known = self.ledger.desired.keys_of(Unit(UnitKind.EXTENSION, extension))
+        names = {k.name for k in known if k.holder is Holder.ROW and is_row_of(k.name, extension)}
+        for name in names | held.keys():
+            key = ArtefactKey(Holder.ROW, name)
+            if self.ledger.mirror.get(key) != held.get(name):
+                self.ledger.observe(key, held.get(name))
+
+    async def check_endpoints(self) -> None:
+        """Set `unreadable` when Asterisk cannot see all endpoint rows: one malformed row hides others.
+
+        Done only when endpoint rows were written since the last time.
+        """
+        if self._suspects is not None and not self._suspects:
+            return
+        rows = [name for name in self.ledger.mirror.rows if name.startswith(ENDPOINT_ROWS)]
+        seen = await self._link.count_endpoints()
+        if seen >= len(rows):
+            self._suspects = set()
+            self.unreadable = None
+            return
+        named = ", ".join(sorted(self._suspects or rows)[:SUSPECTS_NAMED])
+        self.unreadable = (
+            f"Asterisk sees {seen} endpoints where {len(rows)} rows are: a row it cannot read hides others. "
+            f"Look at the rows written last: {named}"
+        )
+        logger.error(self.unreadable, extra={"node": self.node})

@@ -1,0 +1,294 @@
+"""Keeps one node as the model says: level-triggered, one turn at a time, whatever happened before.
+
+Nothing is remembered as "to be sent". What is sent follows from what is desired and what Asterisk was seen
+to hold, so a lost event, a cut connection or a crash costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+
+from control_plane.apply.handsets import Intake
+from control_plane.apply.holdings import Holdings
+from control_plane.apply.outcome import Applied
+from control_plane.apply.pusher import Exclusive, Pusher
+from control_plane.apply.state import Counts, Options, ReconcilerState, Stage
+from control_plane.apply.triggers import Triggers
+from control_plane.errors import ControlPlaneError, Unreachable
+from control_plane.plan.changes import Drift
+from control_plane.plan.plan import Plan
+from control_plane.ports import LinkState, NodeLink, Store
+
+logger = logging.getLogger(__name__)
+
+DRIFT_SHOWN = 50
+"""Reasons of drift kept for a status page."""
+
+BACKOFF_DOUBLINGS_MAX = 10
+
+
+class Reconciler:
+    """One per node. `run` follows the model until cancelled; `plan` and `apply` work with and without it."""
+
+    def __init__(
+        self,
+        node: str,
+        link: NodeLink,
+        store: Store,
+        intake: Intake,
+        *,
+        options: Options | None = None,
+        exclusive: Exclusive = nullcontext,
+        jitter: random.Random | None = None,
+    ) -> None:
+        self.node = node
+        self._link = link
+        self._store = store
+        self._options = options or Options()
+        self._jitter = jitter or random.Random()
+        self._pusher = Pusher(node, link, store, intake, exclusive)
+        self._triggers = Triggers()
+        self._turn = asyncio.Lock()
+        self._reading: asyncio.Task[Holdings] | None = None
+        self._reading_since = 0.0
+        self._audit_at = 0.0
+        self._reload_at: float | None = None
+        self._failures = 0
+        self._counts = Counts()
+        self._last_error: str | None = None
+        self._last_drift: tuple[str, ...] = ()
+        self._last_audit_s: float | None = None
+        self._revision_pushed = -1
+        self._stage = Stage.WAITING
+
+    # For those who ask.
+
+    @property
+    def state(self) -> ReconcilerState:
+        """How the node stands now; cheap enough for a page that polls."""
+        pusher, ledger = self._pusher, self._pusher.ledger
+        values = ledger.desired.values
+        return ReconcilerState(
+            node=self.node,
+            stage=self._stage,
+            link=self._link.state,
+            in_sync=self._in_sync,
+            revision=ledger.desired.revision,
+            revision_pushed=self._revision_pushed,
+            last_error=self._last_error or self._link.last_error,
+            pending=ledger.plan(frozenset(pusher.record.owed))
+            if ledger.trusted and not self._in_sync
+            else None,
+            last_drift=self._last_drift,
+            last_applied=pusher.last_applied,
+            faults=self._faults(),
+            last_audit_s=self._last_audit_s,
+            rows=len(values.rows),
+            mailboxes=len(values.mailboxes),
+            counts=replace(self._counts, pushes=pusher.pushes, steps=pusher.steps_done),
+        )
+
+    def _pending(self) -> Plan | None:
+        ledger = self._pusher.ledger
+        if not ledger.trusted or self._in_sync:
+            return None
+        return ledger.plan(frozenset(self._pusher.record.owed))
+
+    @property
+    def _in_sync(self) -> bool:
+        ledger = self._pusher.ledger
+        seen = ledger.trusted and self._link.state is LinkState.CONNECTED and not self._triggers.lost_sight
+        return seen and not ledger.unsettled and not self._pusher.record.owed
+
+    def _faults(self) -> tuple[str, ...]:
+        faults = tuple(self._pusher.ledger.desired.faults.values())
+        return faults if self._pusher.unreadable is None else (*faults, self._pusher.unreadable)
+
+    def nudge(self) -> None:
+        """Say that the model changed; the next turn starts at once instead of at the next poll."""
+        self._triggers.nudge()
+
+    async def plan(self) -> Plan:
+        """What an apply would do now, from a fresh look at Asterisk. Changes phones made are taken in first.
+
+        Raises:
+            AsteriskError, StoreError
+        """
+        async with self._turn:
+            plan, _ = await self._audit_now(push=False)
+            return plan
+
+    async def apply(self, expected: Plan | None = None) -> Applied | None:
+        """Push what differs now, from a fresh look at Asterisk; None when nothing does.
+
+        Raises:
+            StalePlan: what would be done now is not `expected`.
+            AsteriskError, StoreError
+        """
+        async with self._turn:
+            _, applied = await self._audit_now(push=True, expected=expected)
+            return applied
+
+    async def _audit_now(self, *, push: bool, expected: Plan | None = None) -> tuple[Plan, Applied | None]:
+        if self._link.state is not LinkState.CONNECTED:
+            raise Unreachable(self._link.last_error or "There is no connection to Asterisk.")
+        await self._stop_reading()
+        started = self._now()
+        read = await self._pusher.read()
+        plan, applied = await self._pusher.settle_audit(read, push=push, expected=expected)
+        await self._after_audit(plan, applied, started)
+        while self._pusher.record.pending:  # a command may end right after this
+            await self._pusher.record.flush()
+        return plan, applied
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Follow the model and the node until cancelled."""
+        with self._triggers.listening(self._link):
+            try:
+                while True:
+                    await self._guarded_turn()
+                    await self._triggers.wait(self._rest_s())
+            finally:
+                await self._stop_reading()
+                with suppress(ControlPlaneError):
+                    await self._pusher.record.flush()
+
+    def _rest_s(self) -> float:
+        now = self._now()
+        times = [self._options.poll_s, self._options.settle_s if self._pusher.record.pending else 60.0]
+        if self._link.state is LinkState.CONNECTED and self._reading is None:
+            times.append(self._audit_at - now)
+        if self._reload_at is not None:
+            times.append(self._reload_at - now)
+        return max(0.0, min(times))
+
+    async def _guarded_turn(self) -> None:
+        """One turn; whatever goes wrong, the next one starts from what Asterisk is seen to hold."""
+        async with self._turn:
+            try:
+                await self._take_turn()
+            except ControlPlaneError as exc:
+                self._fail(str(exc))
+            except Exception:
+                logger.exception("a turn of node %s failed", self.node, extra={"node": self.node})
+                self._fail("Internal error, see the log.")
+            if self._in_sync:
+                self._revision_pushed = self._pusher.ledger.desired.revision
+
+    async def _take_turn(self) -> None:
+        if self._triggers.take_lost_sight():
+            await self._lose_sight()
+        if self._link.state is not LinkState.CONNECTED:
+            self._stage = Stage.WAITING
+            return
+        if self._reading is None and self._now() >= self._audit_at:
+            self._start_reading()
+        if self._reading is not None and self._reading.done():
+            await self._finish_audit()
+        elif self._pusher.ledger.trusted:
+            await self._follow()
+
+    async def _lose_sight(self) -> None:
+        """The connection came or went: Asterisk may have restarted with rows of a second ago."""
+        self._pusher.ledger.trusted = False
+        self._failures = 0
+        self._audit_at = self._now()
+        await self._stop_reading()
+
+    def _start_reading(self) -> None:
+        # Reading takes up to a second at 10 000 extensions; the model's changes go on being pushed meanwhile.
+        self._reading_since = self._now()
+        self._reading = asyncio.create_task(self._pusher.read(), name=f"audit of {self.node}")
+        self._reading.add_done_callback(lambda _: self._triggers.wake())
+        if not self._pusher.ledger.trusted:
+            self._stage = Stage.AUDITING
+
+    async def _stop_reading(self) -> None:
+        reading, self._reading = self._reading, None
+        if reading is None:
+            return
+        reading.cancel()
+        await asyncio.wait([reading])  # awaiting the task itself would hide that this one is cancelled
+        if not reading.cancelled():
+            reading.exception()  # seen: what it found does not count any more
+
+    async def _finish_audit(self) -> None:
+        reading, self._reading = self._reading, None
+        if reading is None:
+            return
+        read = reading.result()
+        self._stage = Stage.PUSHING
+        plan, applied = await self._pusher.settle_audit(read, push=self._options.auto_apply)
+        await self._after_audit(plan, applied, self._reading_since)
+        self._stage = Stage.IDLE
+
+    async def _after_audit(self, plan: Plan, applied: Applied | None, started: float) -> None:
+        now = self._now()
+        self._last_audit_s = now - started
+        self._counts = replace(self._counts, audits=self._counts.audits + 1)
+        drift = [step.reason for step in plan.steps if step.drift is not Drift.MODEL_MOVED]
+        self._last_drift = tuple(drift[:DRIFT_SHOWN])
+        for reason in self._last_drift:
+            logger.warning(reason, extra={"node": self.node, "plan": plan.digest})
+        self._audit_at = now + self._options.audit_s
+        self._pusher.ledger.forget_superseded(now)
+        self._judge(applied)
+        await self._pusher.check_endpoints()
+
+    async def _follow(self) -> None:
+        """What is due between audits."""
+        pusher = self._pusher
+        pins = self._triggers.take_pins()
+        for name, pin in pins.items():
+            await pusher.take_in_pin(name, pin)
+        handset = self._triggers.take_handset()
+        if handset and not await pusher.take_in_handsets():
+            self._audit_at = self._now()
+        hinted = self._triggers.take_nudge() or handset or bool(pins)
+        if hinted or await self._store.revision() != pusher.ledger.desired.revision:
+            applied = await pusher.follow(push=self._options.auto_apply)
+            if applied is not None:
+                self._judge(applied)
+        await self._tidy_up()
+
+    async def _tidy_up(self) -> None:
+        """Reloads and digests wait until nothing else is due."""
+        record = self._pusher.record
+        if record.owed and self._options.auto_apply:
+            now = self._now()
+            if self._reload_at is None:
+                self._reload_at = now + self._options.settle_s
+            elif now >= self._reload_at:
+                self._reload_at = None
+                self._judge(await self._pusher.reload_owed())
+        if record.pending and not self._triggers.woken:
+            await record.flush()
+
+    def _judge(self, applied: Applied | None) -> None:
+        """Whether the node is well after a push; None: nothing was left to push."""
+        if applied is None or applied.ok:
+            self._failures = 0
+            self._last_error = None
+        else:
+            self._fail(applied.error or "; ".join(applied.problems()[:3]))
+
+    def _fail(self, why: str) -> None:
+        """Note an error and look at Asterisk again after a while: twice as long each time, never in step."""
+        if why != self._last_error:
+            logger.warning("node %s: %s", self.node, why, extra={"node": self.node})
+        self._last_error = why
+        self._counts = replace(self._counts, errors=self._counts.errors + 1)
+        doubled = self._options.backoff_first_s * 2 ** min(self._failures, BACKOFF_DOUBLINGS_MAX)
+        self._failures += 1
+        delay = min(self._options.backoff_max_s, doubled) * self._jitter.uniform(0.5, 1.0)
+        self._audit_at = self._now() + delay
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
