@@ -9,13 +9,20 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -30,6 +37,49 @@ _BROKEN_CODES: Final = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _PG_BUSY_STATES: Final = {"55P03", "40001", "40P01", "57014"}
 """lock_not_available, serialization_failure, deadlock_detected, query_canceled (statement time-out)."""
 
+T = TypeVar("T")
+Work = Callable[[AsyncConnection], Coroutine[None, None, T]]
+
+
+async def _uncancelled(work: Coroutine[None, None, T]) -> T:
+    """The result of `work`, which goes on when the caller is cancelled; the caller is cancelled after it.
+
+    A driver call that is cancelled half-way (aiosqlite 0.22, SQLAlchemy 2.1) costs its connection, and an
+    SQLite connection dropped inside a transaction keeps the write lock until it is collected.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task.exception()  # seen, and less important than being cancelled
+        raise asyncio.CancelledError
+    return task.result()
+
+
+class Writing:
+    """The open transaction of the writer; work in it is not cut short by a cancellation."""
+
+    def __init__(self, connection: AsyncConnection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    async def run(self, work: Work[T]) -> T:
+        """What `work` returns, the driver's errors translated."""
+        return await _uncancelled(self._run(work))
+
+    async def _run(self, work: Work[T]) -> T:
+        with translated(self._name):
+            return await work(self._connection)
+
+    async def end(self) -> None:
+        """Roll back what is not committed and let go."""
+        if self._connection.sync_connection is not None:
+            await self.run(AsyncConnection.close)
+
 
 class Database:
     """Engines of one database; every method translates the driver's errors."""
@@ -39,18 +89,23 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._busy_timeout_s = busy_timeout_s
-        self._writing = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     @property
     def is_sqlite(self) -> bool:
         return self._writer.dialect.name == "sqlite"
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that cannot write; each statement sees what is committed then, until `freeze`."""
+    async def read(self, work: Work[T]) -> T:
+        """What `work` reads on a connection that cannot write.
+
+        Each statement sees what is committed then; after `freeze` all of them see the same.
+        """
+        return await _uncancelled(self._on_reader(work))
+
+    async def _on_reader(self, work: Work[T]) -> T:
         with translated(self.name):
             async with self._reader.connect() as connection:
-                yield connection
+                return await work(connection)
 
     async def freeze(self, connection: AsyncConnection) -> None:
         """Let the statements that follow on a reader all see the same committed state."""
@@ -61,23 +116,29 @@ class Database:
             await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """The writing connection inside a transaction that is rolled back unless the block commits it.
+    async def write(self) -> AsyncIterator[Writing]:
+        """A transaction of the only writer, rolled back unless work in the block commits it.
 
         Raises: StoreBusy when another writer, here or in another process, does not let go in time.
         """
         try:
-            await asyncio.wait_for(self._writing.acquire(), self._busy_timeout_s)
+            await asyncio.wait_for(self._turn.acquire(), self._busy_timeout_s)
         except TimeoutError:
             raise _busy(self.name) from None
         try:
-            with translated(self.name):
-                async with self._writer.connect() as connection:
-                    if self.is_sqlite:
-                        await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                    yield connection
+            writing = Writing(self._writer.connect(), self.name)
+            try:
+                await writing.run(self._begin)
+                yield writing
+            finally:
+                await writing.end()
         finally:
-            self._writing.release()
+            self._turn.release()
+
+    async def _begin(self, connection: AsyncConnection) -> None:
+        await connection.start()
+        if self.is_sqlite:
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     async def use_wal(self) -> None:
         """Put an SQLite file into WAL mode, which it then keeps; nothing to do on PostgreSQL."""
@@ -139,7 +200,7 @@ def _create_file(path: Path) -> None:
     except OSError as exc:
         why = exc.strerror or "not possible"
         raise StoreUnusable(f"The database {path} cannot be opened for writing ({why}): {remedy}.") from exc
-    if not os.access(path.parent, os.W_OK):
+    if not os.access(path.parent, os.W_OK, effective_ids=True):
         raise StoreUnusable(f"The directory {path.parent} is not writable: {remedy}.")
 
 
@@ -160,7 +221,10 @@ def _run(connection: Any, *statements: str) -> None:
 
 def _postgres(dsn: str, busy_timeout_s: float) -> Database:
     try:
-        url = make_url(dsn).set(drivername="postgresql+asyncpg")
+        url = make_url(dsn)
+        if url.get_backend_name() not in ("postgresql", "postgres") or not url.database:
+            raise ArgumentError(dsn)
+        url = url.set(drivername="postgresql+asyncpg")
         name = url.set(drivername="postgresql").render_as_string(hide_password=True)
         limits = {"lock_timeout": str(int(busy_timeout_s * 1000)), "application_name": "wirechief"}
         options = {"server_settings": limits, "timeout": busy_timeout_s}
@@ -186,7 +250,8 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
 def translated(name: str) -> Iterator[None]:
     """Errors of the database `name` become those of this program.
 
-    The causes of integrity errors are dropped: PostgreSQL quotes the row, passwords included, in them.
+    The causes of integrity and data errors are dropped: PostgreSQL and its driver quote values, passwords
+    included, in them.
     """
     try:
         yield
@@ -196,6 +261,8 @@ def translated(name: str) -> Iterator[None]:
         ) from None
     except PoolTimeout as exc:
         raise _busy(name) from exc
+    except (DataError, InterfaceError):
+        raise StoreError(f"The database {name} does not take a value it was given.") from None
     except DBAPIError as exc:
         raise _translation(exc, name) from exc
     except SQLAlchemyError as exc:

@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, delete, inspect, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.errors import SchemaTooNew, StoreUnusable
 from control_plane.store.database import Database
@@ -30,8 +31,7 @@ async def migrate(database: Database) -> None:
     scripts = ScriptDirectory.from_config(_config())
     newest = scripts.get_current_head()
     known = frozenset(script.revision for script in scripts.walk_revisions())
-    async with database.read() as reader:
-        current = await reader.run_sync(lambda c: _current(c, database.name))
+    current = await database.read(lambda reader: reader.run_sync(_current, database.name))
     if current == newest:
         return
     if current is not None and current not in known:
@@ -39,11 +39,15 @@ async def migrate(database: Database) -> None:
             f"The database {database.name} was written by a newer version of this program "
             f"(schema {current}, this one knows {newest}): install that version, or restore an older backup."
         )
-    async with database.write() as writer:
-        if not database.is_sqlite:
-            await writer.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        await writer.run_sync(_upgrade)
-        await writer.commit()
+    async with database.write() as writing:
+        await writing.run(_lock_and_upgrade)
+
+
+async def _lock_and_upgrade(connection: AsyncConnection) -> None:
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    await connection.run_sync(_upgrade)
+    await connection.commit()
 
 
 def _current(connection: Connection, name: str) -> str | None:

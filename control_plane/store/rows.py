@@ -232,7 +232,7 @@ async def read_audit(
     )
 
 
-async def read_pushed(connection: AsyncConnection, node: str) -> dict[str, str]:
+async def read_pushed(connection: AsyncConnection, *, node: str) -> dict[str, str]:
     """Artefact key -> digest."""
     query = select(PUSHED.c.key, PUSHED.c.digest).where(PUSHED.c.node == node)
     return {row.key: row.digest for row in await connection.execute(query)}

@@ -7,8 +7,9 @@ so that other processes may write as well.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -87,12 +88,15 @@ class SqlTransaction:
     def _is_changed(self, kind: EntityKind, key: EntityKey) -> bool:
         return self._base.find(kind, key) != self._draft.find(kind, key)
 
-    def finish(self) -> tuple[State, tuple[EntityChange, ...]]:
+    def close(self) -> None:
+        """From now on a put is a mistake, and says so."""
+        self._open = False
+
+    def outcome(self) -> tuple[State, tuple[EntityChange, ...]]:
         """The state this block leads to and what it changed in all, in the order of first touch.
 
         Raises: InvalidField, Conflict when rules between entities do not hold.
         """
-        self._open = False
         changes = []
         for kind, key in self._touched:
             before, after = self._base.find(kind, key), self._draft.find(kind, key)
@@ -128,14 +132,14 @@ class SqlStore:
         return (await self._newest()).versions[kind]
 
     async def revision(self) -> int:
-        async with self._database.read() as connection:
-            return await rows.read_revision(connection)
+        return await self._database.read(rows.read_revision)
 
     async def changes_since(self, revision: int) -> tuple[EntityChange, ...] | None:
-        async with self._database.read() as connection:
+        async def read(connection: AsyncConnection) -> tuple[EntityChange, ...] | None:
             await self._database.freeze(connection)
-            head = await rows.read_head(connection)
-            return await _changes(connection, head, revision)
+            return await _changes(connection, await rows.read_head(connection), revision)
+
+        return await self._database.read(read)
 
     async def audit(
         self,
@@ -146,49 +150,62 @@ class SqlStore:
         before_id: int = 0,
     ) -> tuple[AuditEntry, ...]:
         """As the port says; `limit` is cut to MAX_AUDIT_PAGE."""
-        size = max(0, min(limit, MAX_AUDIT_PAGE))
-        async with self._database.read() as connection:
-            return await rows.read_audit(connection, kind=kind, key=key, limit=size, before_id=before_id)
+        return await self._database.read(
+            partial(
+                rows.read_audit, kind=kind, key=key, limit=min(limit, MAX_AUDIT_PAGE), before_id=before_id
+            )
+        )
 
     async def pushed(self, node: str) -> dict[str, str]:
-        async with self._database.read() as connection:
-            return await rows.read_pushed(connection, node)
+        return await self._database.read(partial(rows.read_pushed, node=node))
 
     async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
-        if not digests:
-            return
-        async with self._database.write() as connection:
+        async def write(connection: AsyncConnection) -> None:
             await rows.write_pushed(connection, node, digests)
             await connection.commit()
 
+        if digests:
+            async with self._database.write() as writing:
+                await writing.run(write)
+
     @asynccontextmanager
     async def transaction(self, actor: str) -> AsyncIterator[SqlTransaction]:
-        """As the port says. A block cancelled while it commits waits for the outcome, then is cancelled."""
-        async with self._database.write() as connection:
-            head = await rows.lock_head(connection)
-            base = await self._brought_up(connection, head)
+        """As the port says. A block cancelled while it commits is cancelled once the outcome is certain."""
+        async with self._database.write() as writing:
+            head, base = await writing.run(self._begin)
             transaction = SqlTransaction(base, head.revision + 1)
-            yield transaction
-            state, changes = transaction.finish()
-            if not changes:
-                return
-            commit = rows.Commit(state.revision, self._clock.now(), actor, changes)
-            await _uncancelled(self._commit(connection, head, commit, state))
+            try:
+                yield transaction
+            finally:
+                transaction.close()
+            state, changes = transaction.outcome()
+            if changes:
+                commit = rows.Commit(state.revision, self._clock.now(), actor, changes)
+                await writing.run(partial(self._commit, head=head, commit=commit, state=state))
+
+    async def _begin(self, connection: AsyncConnection) -> tuple[rows.Head, State]:
+        head = await rows.lock_head(connection)
+        return head, await self._brought_up(connection, head)
 
     async def _commit(
-        self, connection: AsyncConnection, head: rows.Head, commit: rows.Commit, state: State
+        self, connection: AsyncConnection, *, head: rows.Head, commit: rows.Commit, state: State
     ) -> None:
         await rows.write_commit(connection, head, commit)
         await connection.commit()
         self._publish(state)
 
     async def _newest(self) -> State:
-        async with self._refreshing, self._database.read() as connection:
-            if await rows.read_revision(connection) > self._state.revision:
-                await self._database.freeze(connection)
-                head = await rows.read_head(connection)
-                self._publish(await self._brought_up(connection, head))
+        async with self._refreshing:
+            await self._database.read(self._refresh)
         return self._state
+
+    async def _refresh(self, connection: AsyncConnection) -> None:
+        if await rows.read_revision(connection) == self._state.revision:
+            return
+        await self._database.freeze(connection)
+        head = await rows.read_head(connection)
+        if head.revision > self._state.revision:
+            self._publish(await self._brought_up(connection, head))
 
     async def _brought_up(self, connection: AsyncConnection, head: rows.Head) -> State:
         """The state in memory brought to `head`, by the changes since or, when they are gone, as a whole."""
@@ -216,18 +233,3 @@ async def _changes(
     if revision < head.floor:
         return None
     return () if revision >= head.revision else await rows.read_changes(connection, revision)
-
-
-async def _uncancelled(work: Coroutine[None, None, None]) -> None:
-    """Run `work` to its end even when the caller is cancelled meanwhile; the caller is cancelled after it."""
-    task = asyncio.ensure_future(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        task.exception()  # seen, and less important than being cancelled
-        raise asyncio.CancelledError
-    task.result()
