@@ -156,18 +156,48 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message to send; `attachments` are (file name, MIME type, bytes)."""
+    """One message to send; `attachments` are (file name, MIME type, bytes).
+
+    `message_id` is the part before the @ of the Message-ID, the same for every attempt to send one thing, so
+    that a mailbox can drop a second copy. Empty: a new one each time.
+    """
 
     to: tuple[str, ...]
     subject: str
     text: str
     attachments: tuple[tuple[str, str, bytes], ...] = ()
+    message_id: str = ""
 
 
 class Mailer(Protocol):
     """Sends mail; raises MailNotSent (retry) or MailRefused (never) from errors."""
 
     async def send(self, mail: Mail) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A voicemail message: a whole WAV file, and how long it lasts in seconds."""
+
+    wav: bytes
+    duration_s: int
+
+
+class Recordings(Protocol):
+    """Reads voicemail messages from where Asterisk keeps them."""
+
+    async def read(
+        self, org: str, mailbox: str, *, stem: str, caller: str, ended: datetime
+    ) -> Recording | None:
+        """The message a caller left in a mailbox, or None when it is not (or not yet, or no longer) there.
+
+        Args:
+            stem: its file name without suffix ("msg0003"); empty when unknown. Messages are renumbered when
+                one is deleted, so a stem alone is a hint.
+            caller: number or extension of the caller; prefers a message over others of the same time.
+            ended: when the recording ended.
+        """
+        ...
 
 
 class EntityKind(StrEnum):

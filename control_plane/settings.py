@@ -7,16 +7,29 @@ itself are not here: they are generated at first start and kept in the state dir
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
-Address = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$")]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+
+
+def _ipv4(value: str) -> str:
+    try:
+        return str(IPv4Address(value))
+    except ValueError:
+        raise ValueError("must be an IPv4 address in numbers, as 192.0.2.1") from None
+
+
+Address = Annotated[str, AfterValidator(_ipv4)]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+
+Network = IPv4Network | IPv6Network
 
 
 def default_state_dir() -> Path:
@@ -32,7 +45,7 @@ class Settings(BaseSettings):
 
     state_dir: Path = Field(
         default_factory=default_state_dir,
-        description="Everything that must survive: database, secrets, AstDB, voicemail, certificates, logs.",
+        description="Database, secrets, AstDB, voicemail, keys, logs. Default: the XDG state directory.",
     )
     instance: Label = Field(
         default="lab",
@@ -48,7 +61,7 @@ class Settings(BaseSettings):
     )
     sip_port: Port = Field(default=5060, description="SIP over UDP and TCP.")
     sip_tls_port: Port = Field(default=5061, description="SIP over TLS.")
-    sip_tls_names: tuple[str, ...] = Field(
+    sip_tls_names: tuple[HostName, ...] = Field(
         default=("localhost",),
         description="DNS names in the node's certificate, besides sip_address.",
     )
@@ -80,19 +93,59 @@ class Settings(BaseSettings):
     smtp_user: str = Field(default="", description="Login at the mail server. Empty: none.")
     smtp_password: SecretStr = Field(default=SecretStr(""), description="Password of smtp_user.")
     smtp_starttls: bool = Field(default=True, description="Insist on STARTTLS before anything is sent.")
+    smtp_tls: bool = Field(
+        default=False, description="TLS from the first byte (port 465), instead of STARTTLS."
+    )
     smtp_sender: str = Field(default="wirechief@localhost", description="Sender of the mail.")
+
+    guard_max_failures: int = Field(
+        default=5,
+        ge=0,
+        le=1000,
+        description="Failed SIP logins from one address within guard_window_s until it is blocked. 0: never.",
+    )
+    guard_window_s: int = Field(
+        default=60, ge=1, le=86400, description="How long a failed SIP login counts, in seconds."
+    )
+    guard_block_s: int = Field(
+        default=900,
+        ge=1,
+        le=86400,
+        description="First block of an address, in seconds; each further one is twice as long, up to a day.",
+    )
+    guard_allow: tuple[Network, ...] = Field(
+        default=(),
+        description="Networks never blocked, besides trunks: offices with a fixed address (192.0.2.0/24).",
+    )
 
     start_deadline_s: float = Field(
         default=30.0, gt=0, description="How long an Asterisk may take to be fully booted, in seconds."
     )
 
+    @field_validator("sip_address")
+    @classmethod
+    def _phones_are_told_this_address(cls, address: str) -> str:
+        if IPv4Address(address).is_unspecified or IPv4Address(address).is_multicast:
+            raise ValueError("must be one address of this machine: phones and the certificate are given it")
+        return address
+
     @field_validator("ami_host", "carrier_address")
     @classmethod
     def _manager_interfaces_stay_on_loopback(cls, address: str) -> str:
         # AMI is in clear text here and its user can rewrite the dialplan.
-        if not address.startswith("127."):
+        if not IPv4Address(address).is_loopback:
             raise ValueError("must be a loopback address (127.x.y.z): the manager interface is in clear text")
         return address
+
+    @model_validator(mode="after")
+    def _mail_password_is_encrypted(self) -> Settings:
+        encrypted = self.smtp_starttls or self.smtp_tls
+        if self.smtp_user and not encrypted and self.smtp_host not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError(
+                "smtp_user: its password would travel in the clear; set smtp_starttls or smtp_tls, or leave"
+                " smtp_user empty"
+            )
+        return self
 
     @model_validator(mode="after")
     def _port_ranges_are_ranges(self) -> Settings:
@@ -102,4 +155,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 "carrier_rtp_port_max must be at least carrier_rtp_port_min + 3: one call needs four ports"
             )
+        if self.carrier_address == self.sip_address:
+            raise ValueError("carrier_address must differ from sip_address: the node knows the carrier by it")
         return self

@@ -25,6 +25,7 @@ from control_plane.adapters.engine import (
     log_tail,
     make_image,
     remove,
+    write_files,
 )
 from control_plane.adapters.secrets import SECRETS_FILE, LabSecrets
 from control_plane.errors import LabError, LoginRefused, Unreachable
@@ -111,6 +112,11 @@ class Lab:
                 create(container)
         self._wait_booted()
         return self.status()
+
+    def write_files(self) -> None:
+        """Makes both directories as a first start would, and starts nothing: for other ways to run them."""
+        for container in (self._node, self._carrier):
+            write_files(container)
 
     def down(self) -> None:
         """Stops and removes both containers; everything in the state directory stays."""

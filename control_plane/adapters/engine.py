@@ -90,6 +90,11 @@ def _refusal(arguments: Sequence[str], stderr: str) -> LabError:
     reason = stderr.strip().splitlines()[0] if stderr.strip() else "no reason given"
     if "Cannot connect to the Docker daemon" in stderr:
         return LabError("The container engine is not running: run docker/bootstrap as root to start it.")
+    if "No such image" in stderr:
+        return LabError(
+            f"The image {arguments[-1]} is not on this machine: build it with docker/bootstrap, "
+            "or set WIRECHIEF_ASTERISK_IMAGE to one that is."
+        )
     if "permission denied" in stderr:
         return LabError(
             "This user may not talk to the container engine: run as root, or join the group docker."
@@ -153,11 +158,12 @@ def start_digests(container: AsteriskContainer) -> dict[str, str]:
     """What a container is started from -> digest; a difference means it needs a restart to take it up."""
     parts = {name: text for name, text in container.files.items() if name not in container.seeded}
     parts["the image"] = container.image
+    parts["the environment"] = json.dumps(dict(container.environment), sort_keys=True)
     return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in sorted(parts.items())}
 
 
 def changed_since_start(container: AsteriskContainer) -> tuple[str, ...]:
-    """Names of the files (or "the image") that differ from what the running container was started with."""
+    """What differs from the running container's start: names of files, "the image", "the environment"."""
     label = docker("inspect", "--format", f'{{{{index .Config.Labels "{_LABEL}"}}}}', container.name)
     then: dict[str, str] = json.loads(label or "{}")
     now = start_digests(container)
@@ -189,6 +195,7 @@ def _run(container: AsteriskContainer, limits: Sequence[str]) -> None:
     docker(
         "run",
         "--detach",
+        "--pull=never",
         f"--name={container.name}",
         f"--label={_LABEL}={json.dumps(start_digests(container))}",
         "--network=host",

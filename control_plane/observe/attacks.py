@@ -224,12 +224,18 @@ def _chunks(networks: Iterable[Network]) -> list[list[str]]:
 
 def _fewer(networks: list[Network], protected: Collection[Network]) -> list[Network]:
     """`networks` with crowded neighbourhoods as one network, in the order of their newest member."""
+    wide = [p for p in protected if p.version == 4 and p.prefixlen < MERGE_BITS]
+    narrow = {_neighbourhood(p) for p in protected if p.prefixlen >= MERGE_BITS}
     crowds = Counter(_neighbourhood(n) for n in networks if n.version == 4)
+    whole = {
+        near
+        for near, members in crowds.items()
+        if members >= MERGE_AT and near not in narrow and not is_within(near, wide)
+    }
     merged: dict[Network, None] = {}
     for network in reversed(networks):
         near = _neighbourhood(network)
-        crowded = network.version == 4 and crowds[near] >= MERGE_AT and not is_within(near, protected)
-        merged.setdefault(near if crowded else network)
+        merged.setdefault(near if near in whole else network)
     return [*reversed(merged)]
 
 

@@ -42,6 +42,15 @@ def require_version(tx: Transaction, by: By, kind: EntityKind, key: EntityKey) -
         )
 
 
+def given(values: Mapping[str, object]) -> dict[str, object]:
+    """`values` without those that are None, nested ones too: in something new, null says "the default"."""
+    return {
+        name: given(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
 def merged(entity: Entity, changes: Mapping[str, object]) -> dict[str, object]:
     """The fields of `entity` with `changes` over them, nested fields included (RFC 7396).
 

@@ -23,20 +23,23 @@ from tests.contract import scripted_peer
 from tests.contract.scripted_peer import SECRET, Action, Connection, ScriptedPeer, Table, message, response
 
 QUICK = AmiTiming(
-    connect_s=1,
-    answer_s=0.3,
-    boot_s=1,
-    reload_s=1,
+    connect_s=5,
+    answer_s=5,
+    boot_s=5,
+    reload_s=5,
     ping_every_s=0.05,
-    ping_answer_s=0.1,
+    ping_answer_s=0.5,
     backoff_first_s=0.01,
     backoff_max_s=0.05,
     refused_retry_s=0.05,
 )
-"""Every wait short, and no test waits for a fixed time."""
+"""Deadlines that a busy machine keeps; everything else at once."""
 
 CALM = dataclasses.replace(QUICK, ping_every_s=60)
 """For tests that count actions: no ping among them."""
+
+HASTY = dataclasses.replace(CALM, answer_s=0.3, reload_s=0.3)
+"""For tests in which an answer never comes."""
 
 Open = Callable[..., AmiLink]
 
@@ -64,6 +67,13 @@ async def link_to() -> AsyncIterator[Open]:
 @pytest.fixture
 async def link(peer: ScriptedPeer, link_to: Open) -> AmiLink:
     made = link_to(peer.port)
+    await made.connect()
+    return made
+
+
+@pytest.fixture
+async def hasty(peer: ScriptedPeer, link_to: Open) -> AmiLink:
+    made = link_to(peer.port, timing=HASTY)
     await made.connect()
     return made
 
@@ -166,17 +176,17 @@ async def test_asking_before_connecting_raises_unreachable(link_to: Open) -> Non
     assert link.state is LinkState.DISCONNECTED
 
 
-async def test_every_action_has_a_deadline(peer: ScriptedPeer, link: AmiLink) -> None:
+async def test_every_action_has_a_deadline(peer: ScriptedPeer, hasty: AmiLink) -> None:
     for name in ("DBPut", "DBDel", "DBGet", "DBGetTree", "GetConfig", "Reload", "CoreShowChannels"):
         peer.scripts[name] = scripted_peer.silent
     for ask in (
-        link.put_rows([("a/b", "c")]),
-        link.delete_rows(["a/b"]),
-        link.read_row("a/b"),
-        link.read_rows("a"),
-        link.read_config("a.conf"),
-        link.reload("pbx_config.so"),
-        link.active_channels(),
+        hasty.put_rows([("a/b", "c")]),
+        hasty.delete_rows(["a/b"]),
+        hasty.read_row("a/b"),
+        hasty.read_rows("a"),
+        hasty.read_config("a.conf"),
+        hasty.reload("pbx_config.so"),
+        hasty.active_channels(),
     ):
         with pytest.raises(OutcomeUnknown, match="no answer within"):
             await ask
@@ -307,11 +317,11 @@ async def test_a_peer_that_stopped_answering_is_noticed_by_ping(peer: ScriptedPe
     await state_reached(link, LinkState.CONNECTED)
 
 
-async def test_an_unanswered_action_makes_the_link_ping_at_once(peer: ScriptedPeer, link: AmiLink) -> None:
+async def test_an_unanswered_action_makes_the_link_ping_at_once(peer: ScriptedPeer, hasty: AmiLink) -> None:
     peer.scripts |= {"DBPut": scripted_peer.silent, "Ping": scripted_peer.silent}
     with pytest.raises(OutcomeUnknown):
-        await link.put_rows([("a/b", "c")])
-    await state_reached(link, LinkState.DISCONNECTED)
+        await hasty.put_rows([("a/b", "c")])
+    await state_reached(hasty, LinkState.DISCONNECTED)
     assert len(peer.named("Ping")) == 1
 
 
@@ -347,7 +357,7 @@ async def test_a_peer_that_does_not_speak_ami_never_sees_the_password(
 async def test_a_greeting_that_never_comes_is_unreachable(peer: ScriptedPeer, link_to: Open) -> None:
     peer.greeting = b"Asterisk Call"
     with pytest.raises(Unreachable, match="sent no greeting"):
-        await link_to(peer.port).connect()
+        await link_to(peer.port, timing=HASTY).connect()
 
 
 async def test_without_fully_booted_the_link_does_not_count_as_connected(
@@ -377,18 +387,18 @@ async def test_messages_that_make_no_sense_are_passed_over(peer: ScriptedPeer, l
     assert await link.ping() >= 0
 
 
-async def test_an_answer_given_twice_counts_once(peer: ScriptedPeer, link: AmiLink) -> None:
+async def test_an_answer_given_twice_counts_once(peer: ScriptedPeer, hasty: AmiLink) -> None:
     async def twice_the_first(connection: Connection, action: Action) -> None:
         if action["Key"] == "1":
             await connection.send(response(action) * 2)
 
     peer.scripts["DBPut"] = twice_the_first
     with pytest.raises(OutcomeUnknown):
-        await link.put_rows([("a/1", "x"), ("a/2", "x")])
+        await hasty.put_rows([("a/1", "x"), ("a/2", "x")])
 
 
 async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
-    peer: ScriptedPeer, link: AmiLink
+    peer: ScriptedPeer, hasty: AmiLink
 ) -> None:
     late: list[Action] = []
 
@@ -401,8 +411,8 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
 
     peer.scripts |= {"DBPut": hold, "DBGet": both}
     with pytest.raises(OutcomeUnknown):
-        await link.put_rows([("a/b", "c")])
-    assert await link.read_row("a/b") is None
+        await hasty.put_rows([("a/b", "c")])
+    assert await hasty.read_row("a/b") is None
 
 
 async def test_two_links_never_use_the_same_action_id(peer: ScriptedPeer, link_to: Open) -> None:
@@ -528,6 +538,12 @@ async def test_a_refused_login_is_not_repeated_at_the_pace_of_a_lost_connection(
     assert len(peer.connections) == 2
 
 
+async def test_a_password_that_would_break_out_of_its_line_is_refused(link_to: Open) -> None:
+    with pytest.raises(UnsafeValue) as caught:
+        link_to(1, secret="TOPSECRET\r\nAction: Ping")
+    assert "TOPSECRET" not in str(caught.value)
+
+
 async def test_a_listener_that_fails_hurts_nobody(
     peer: ScriptedPeer, link: AmiLink, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -582,7 +598,10 @@ async def test_a_file_of_many_batches_is_written_to_its_name_once(peer: Scripted
     assert all(len(action) <= 128 for action in peer.named("UpdateConfig"))
 
 
-async def test_a_file_cut_between_batches_is_left_as_it_was(peer: ScriptedPeer, link: AmiLink) -> None:
+@pytest.mark.parametrize("whole", [True, False], ids=["written", "edited"])
+async def test_a_file_cut_between_batches_is_left_as_it_was(
+    peer: ScriptedPeer, link: AmiLink, whole: bool
+) -> None:
     async def second_is_cut(connection: Connection, action: Action) -> None:
         if len(peer.named("UpdateConfig")) == 2:
             connection.cut()
@@ -590,8 +609,12 @@ async def test_a_file_cut_between_batches_is_left_as_it_was(peer: ScriptedPeer, 
             await connection.answer(action)
 
     peer.scripts |= {"GetConfig": scripted_peer.succeed, "UpdateConfig": second_is_cut}
+    many = [ConfigLine("n", str(index)) for index in range(100)]
     with pytest.raises(OutcomeUnknown):
-        await link.write_config("a.conf", {"c": [ConfigLine("n", str(index)) for index in range(100)]})
+        if whole:
+            await link.write_config("a.conf", {"c": many})
+        else:
+            await link.edit_config("a.conf", "c", append=many)
     assert "a.conf" not in [action["DstFilename"] for action in peer.named("UpdateConfig")]
 
 

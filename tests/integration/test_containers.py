@@ -309,11 +309,35 @@ def test_a_taken_port_is_named_with_the_setting_that_changes_it(asterisk_image: 
 
 
 def test_an_address_of_another_machine_is_named_with_its_setting(asterisk_image: str, tmp_path: Path) -> None:
-    settings = own_settings(tmp_path, asterisk_image=asterisk_image, sip_address="192.0.2.7")
+    settings = own_settings(tmp_path, asterisk_image=asterisk_image, sip_address="203.0.113.77")
     with pytest.raises(
-        LabError, match=r"192\.0\.2\.7 is no address of this machine: set WIRECHIEF_SIP_ADDRESS"
+        LabError, match=r"203\.0\.113\.77 is no address of this machine: set WIRECHIEF_SIP_ADDRESS"
     ):
         Lab(settings, load_or_make_secrets(tmp_path)).up()
+
+
+def test_an_image_that_is_not_there_is_named_with_the_remedy(asterisk_image: str, tmp_path: Path) -> None:
+    settings = own_settings(tmp_path, asterisk_image="wirechief-asterisk:none")
+    with pytest.raises(LabError, match=r"wirechief-asterisk:none is not on this machine.*docker/bootstrap"):
+        Lab(settings, load_or_make_secrets(tmp_path)).up()
+
+
+def test_an_asterisk_that_does_not_boot_in_time_says_so_with_its_last_lines(
+    asterisk_image: str, tmp_path: Path
+) -> None:
+    settings = own_settings(tmp_path, asterisk_image=asterisk_image, start_deadline_s=2)
+    lab = Lab(settings, load_or_make_secrets(tmp_path))
+    lab.write_files()
+    keys = lab.node_dir / "etc" / "keys"
+    keys.touch()  # a file where the certificates' directory should be
+    try:
+        with pytest.raises(
+            LabError,
+            match=r"-node was not ready within 2 s. Its last lines:\n(?s:.*)no certificate could be made",
+        ):
+            lab.up()
+    finally:
+        lab.down()
 
 
 async def test_the_carrier_of_a_lab_that_is_down_is_unreachable(tmp_path: Path) -> None:

@@ -37,19 +37,12 @@ async def read_config(
 
 
 async def write_config(session: Session, filename: str, content: ConfigFile) -> None:
-    """Replace the file's content.
-
-    Batches are collected in STAGE_FILE and only the last one goes to `filename`, so a broken connection
-    leaves the old file and only Asterisk's own death while writing can leave a part of the new one.
-    """
+    """Replace the file's content; until the last batch the old content stays."""
     config_text.require_filename(filename)
     config_text.require_content(filename, content)
-    steps = list(config_text.batches(config_text.content_operations(content))) or [[]]
+    operations = list(config_text.content_operations(content))
     await _require_empty(session)
-    for number, headers in enumerate(steps):
-        source = STAGE_FILE if number else EMPTY_FILE
-        target = filename if number == len(steps) - 1 else STAGE_FILE
-        await _update(session, source, target, headers, what=f"Write {filename}")
+    await _change(session, EMPTY_FILE, filename, operations, what=f"Write {filename}")
 
 
 async def edit_config(
@@ -60,7 +53,7 @@ async def edit_config(
     delete: Sequence[ConfigLine],
     append: Sequence[ConfigLine],
 ) -> None:
-    """Delete and append lines of one category; the category and the file are made when missing."""
+    """Delete and append lines of one category, all or nothing; category and file are made when missing."""
     config_text.require_filename(filename)
     config_text.require_category(filename, category)
     for line in (*delete, *append):
@@ -71,8 +64,27 @@ async def edit_config(
         lines = next(iter(held.values()), [])
         operations += config_text.delete_operations(category, lines, delete)
     operations += [config_text.append_line(category, line) for line in append]
-    for headers in config_text.batches(operations):
-        await _update(session, filename, filename, headers, what=f"Edit {filename} [{category}]")
+    await _change(session, filename, filename, operations, what=f"Edit {filename} [{category}]")
+
+
+async def _change(
+    session: Session,
+    source: str,
+    target: str,
+    operations: Iterable[config_text.Operation],
+    *,
+    what: str,
+) -> None:
+    """Write to `target` what `source` holds after the operations.
+
+    Batches are collected in STAGE_FILE and only the last one goes to `target`, so a broken connection
+    leaves it as it was, and only Asterisk's own death while writing can leave a part of the new content.
+    """
+    steps = list(config_text.batches(operations)) or [[]]
+    for number, headers in enumerate(steps, start=1):
+        written = target if number == len(steps) else STAGE_FILE
+        await _update(session, source, written, headers, what=what)
+        source = STAGE_FILE
 
 
 async def _require_empty(session: Session) -> None:
@@ -96,7 +108,8 @@ async def _update(
     reply = await session.ask(action, what=what)
     if not reply.ok and reply.error == _RESTRICTED:
         # Refused means not done, so asking again after making the file repeats nothing.
-        await _create(session, target)
+        for filename in {source, target}:
+            await _create(session, filename)
         reply = await session.ask(action, what=what)
     if not reply.ok:
         raise Rejected(f"{what}: Asterisk refused: {reply.error}.")

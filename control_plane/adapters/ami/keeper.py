@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from control_plane.adapters.ami import wire
 from control_plane.adapters.ami.address import AmiAddress, AmiTiming
 from control_plane.adapters.ami.session import Session
 from control_plane.errors import AsteriskError, LoginRefused, OutcomeUnknown, Unreachable
@@ -55,10 +56,16 @@ def backoff_s(failures: int, timing: AmiTiming) -> float:
 class Keeper:
     """The life of the link to one node; all methods belong to the loop it was connected in.
 
+    Raises UnsafeValue when the user name or secret cannot be sent over AMI.
+
     After `connect` was called once the link keeps trying until `close`, also when that first call raised.
     """
 
     def __init__(self, address: AmiAddress, timing: AmiTiming | None = None) -> None:
+        wire.encode_action(
+            (("Username", address.username), ("Secret", address.secret.get_secret_value())),
+            "AMI user name or secret",
+        )
         self._address = address
         self._timing = timing or AmiTiming()
         self._state = LinkState.DISCONNECTED
@@ -101,24 +108,26 @@ class Keeper:
         self._tell_waiting(Unreachable("The link was closed."))
 
     async def _supervise(self) -> None:
-        failures = 0
+        failures = -1
         while True:
             self._retry_now.clear()
             self._move(LinkEvent.ATTEMPT)
             try:
-                session = await Session.open(self._address, self._timing, self._dispatch)
+                lasted_s = await self._live()
             except LoginRefused as exc:
                 self._failed(LinkEvent.REFUSED, exc)
-                delay_s = self._timing.refused_retry_s
+                await self._pause(self._timing.refused_retry_s)
+                continue
             except Unreachable as exc:
                 self._failed(LinkEvent.LOST, exc)
-                delay_s = backoff_s(failures, self._timing)
-                failures += 1
-            else:
-                lasted_s = await self._serve(session)
-                failures = 0 if lasted_s > self._timing.backoff_max_s else failures + 1
-                delay_s = backoff_s(failures, self._timing)
-            await self._pause(delay_s)
+                lasted_s = 0.0
+            except Exception:  # a fault of this program must not leave the node unattended for good
+                logger.exception("The link to Asterisk at %s failed unexpectedly", self._address)
+                self._failed(LinkEvent.LOST, Unreachable(f"The link to {self._address} failed; see the log."))
+                lasted_s = 0.0
+            # Who accepts connections only to drop them is treated as who accepts none.
+            failures = 0 if lasted_s > self._timing.backoff_max_s else failures + 1
+            await self._pause(backoff_s(failures, self._timing))
 
     async def _pause(self, delay_s: float) -> None:
         try:
@@ -142,8 +151,9 @@ class Keeper:
             else:
                 outcome.set_exception(type(exc)(str(exc)))
 
-    async def _serve(self, session: Session) -> float:
-        """Seconds the session lasted."""
+    async def _live(self) -> float:
+        """Have a session until it is lost; the seconds it lasted."""
+        session = await Session.open(self._address, self._timing, self._dispatch)
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._session, self._last_error = session, None

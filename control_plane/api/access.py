@@ -1,0 +1,68 @@
+"""Who may use the API, and how much they may send: checked before a request reaches any route."""
+
+from __future__ import annotations
+
+import hmac
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from control_plane.api.problems import too_large, unauthorized
+
+SCHEME = "bearer "
+
+
+class BearerToken:
+    """ASGI middleware that lets in whoever has the token (RFC 6750), and everybody to the open paths."""
+
+    def __init__(self, app: ASGIApp, token: SecretStr, open_paths: frozenset[str]) -> None:
+        self._app = app
+        self._token = token.get_secret_value().encode()
+        self._open_paths = open_paths
+        if not self._token:
+            raise ValueError("the API token is empty, which would let everybody in")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._open_paths or self._knows_token(scope):
+            await self._app(scope, receive, send)
+        else:
+            await unauthorized()(scope, receive, send)
+
+    def _knows_token(self, scope: Scope) -> bool:
+        header = Headers(scope=scope).get("authorization", "")
+        given = header[len(SCHEME) :].strip() if header[: len(SCHEME)].lower() == SCHEME else ""
+        # Constant time, so that an answer's delay tells nothing about how much of a guess was right.
+        return hmac.compare_digest(given.encode(), self._token)
+
+
+class BodyLimit:
+    """ASGI middleware that refuses bodies of more than `max_bytes`, announced or not."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > self._max_bytes:
+            await too_large()(scope, receive, send)
+            return
+        await self._app(scope, self._counting(receive), send)
+
+    def _counting(self, receive: Receive) -> Receive:
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_bytes:
+                raise HTTPException(413)
+            return message
+
+        return counted

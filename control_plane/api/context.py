@@ -1,0 +1,105 @@
+"""What the routes are given: the ports, and for a write who asks and what the answer must carry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Request, Response
+from pydantic import SecretStr
+
+from control_plane.domain.entities import Entity
+from control_plane.ports import Store
+from control_plane.service.devices import SipAddress
+from control_plane.service.writing import By, Saved
+
+E = TypeVar("E", bound=Entity)
+
+ACTOR = "api"
+_STRONG_ETAG = re.compile(r'"([0-9]{1,18})"')
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiPorts:
+    """Everything the API stands on. `nudge` is called after each committed change; it must not block."""
+
+    store: Store
+    token: SecretStr
+    sip: SipAddress
+    nudge: Callable[[], None] = _nothing
+
+
+def etag(version: int) -> str:
+    """RFC 9110 section 8.8.3: the entity tag of a version."""
+    return f'"{version}"'
+
+
+def expected_versions(if_match: str | None) -> frozenset[int] | None:
+    """The versions an If-Match header allows; None for any.
+
+    RFC 9110 section 13.1.1: strong comparison, so a weak tag, like one of another make, matches nothing.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = (_STRONG_ETAG.fullmatch(tag.strip()) for tag in if_match.split(","))
+    return frozenset(int(tag[1]) for tag in tags if tag is not None)
+
+
+def ports_of(request: Request) -> ApiPorts:
+    """The ports the application was made with."""
+    ports: Any = request.app.state.ports
+    if not isinstance(ports, ApiPorts):
+        raise TypeError("the application was made without ApiPorts")
+    return ports
+
+
+class Write:
+    """One write: where to, by whom, and what the answer says about it."""
+
+    def __init__(self, ports: ApiPorts, response: Response, by: By) -> None:
+        self.ports = ports
+        self.store = ports.store
+        self.by = by
+        self._response = response
+
+    def done(self, saved: Saved[E], location: str | None = None) -> E:
+        """The saved entity; the answer gets its ETag, its revision and, when created, its address."""
+        self._response.headers["ETag"] = etag(saved.version)
+        self._response.headers["X-Revision"] = str(saved.version)
+        if location is not None:
+            self._response.headers["Location"] = f"/api/v1{location}"
+        self.ports.nudge()
+        return saved.entity
+
+    async def removed(self) -> None:
+        """The answer gets a revision that no longer has what was removed."""
+        self._response.headers["X-Revision"] = str(await self.store.revision())
+        self.ports.nudge()
+
+
+Ports = Annotated[ApiPorts, Depends(ports_of)]
+
+
+def _write(
+    ports: Ports,
+    response: Response,
+    if_match: Annotated[
+        str | None,
+        Header(description='Only change the version with this ETag, such as "12"; else the answer is 412.'),
+    ] = None,
+) -> Write:
+    return Write(ports, response, By(ACTOR, expected_versions(if_match)))
+
+
+def _create(ports: Ports, response: Response) -> Write:
+    return Write(ports, response, By(ACTOR))
+
+
+Writing = Annotated[Write, Depends(_write)]
+Creating = Annotated[Write, Depends(_create)]

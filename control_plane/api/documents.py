@@ -1,0 +1,78 @@
+"""The OpenAPI document: error responses, headers and the bearer scheme that the routes share."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from control_plane.api.problems import MEDIA_TYPE, FieldProblem, Problem
+
+Responses = dict[int | str, dict[str, Any]]
+
+_ALWAYS = (401, 500, 503)
+_WITH_BODY = (400, 413, 415, 422)
+
+
+def _errors(*statuses: int) -> Responses:
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in sorted({*_ALWAYS, *statuses})
+    }
+
+
+def _header(description: str, example: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}, "example": example}
+
+
+_ETAG = {"ETag": _header("The version of the entity, for If-Match.", '"12"')}
+_REVISION = {"X-Revision": _header("A revision of the model that has this change.", "12")}
+_LOCATION = {"Location": _header("The address of what was made.", "/api/v1/sites/singapore")}
+
+READ = _errors(404) | {200: {"headers": _ETAG}}
+READ_PLAIN = _errors(404)
+LIST = _errors(404, 422)
+CREATE = _errors(404, 409, *_WITH_BODY) | {201: {"headers": _ETAG | _REVISION | _LOCATION}}
+PATCH = _errors(404, 409, 412, *_WITH_BODY) | {200: {"headers": _ETAG | _REVISION}}
+DELETE = _errors(404, 409, 412) | {204: {"headers": _REVISION}}
+ASK = _errors(404, 409, 422)
+NODE = _errors(404, 409, 502, 504)
+
+_DESCRIPTION = """\
+The desired state of the exchange, as resources. A change is checked as a whole, kept with an audit entry
+under a new revision, and pushed to Asterisk.
+
+* `PATCH` changes only the fields given (JSON merge patch, RFC 7396); null takes a field back to its default.
+* `ETag` is the version of one entity; send it back as `If-Match` so as not to overwrite somebody's change.
+* Every error is a problem (RFC 9457): `detail` is a sentence, `errors` names the fields and their rules.
+* Every request carries `Authorization: Bearer` with the token of the state directory's `secrets.json`.
+"""
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of `app`; made once, then kept."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
+        schemas = found["components"]["schemas"]
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for model in (FieldProblem, Problem):
+            schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas[model.__name__].pop("$defs", None)
+        found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        found["security"] = [{"token": []}]
+        for path in found["paths"].values():
+            for operation in path.values():
+                _without_default_validation_error(operation)
+        app.openapi_schema = found
+    return app.openapi_schema
+
+
+def _without_default_validation_error(operation: dict[str, Any]) -> None:
+    """The framework documents its own 422 shape where a route does not: none of ours answers that."""
+    response = operation["responses"].get("422")
+    if response is not None and "application/json" in response.get("content", {}):
+        del operation["responses"]["422"]

@@ -1,0 +1,416 @@
+"""What the API takes and gives, apart from the entities: no secret ever comes out through these.
+
+`...In` and `...Patch` are typed dictionaries, so that a field that was not given is really absent. In a
+patch null takes a field back to its default (RFC 7396).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Required
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, with_config
+from typing_extensions import TypedDict
+
+from control_plane.domain.entities import (
+    DialledDigits,
+    Key,
+    Label,
+    NumberStatus,
+    OrganisationKind,
+    PersonKind,
+    Slug,
+)
+from control_plane.domain.extension import (
+    MAX_FORWARD_EXTENSIONS,
+    MAX_NOTIFY_ADDRESSES,
+    MAX_VIP_ENTRIES,
+    RING_TIMEOUT_MAX_S,
+    RING_TIMEOUT_MIN_S,
+    DeviceKind,
+    DndAction,
+    EmailAddress,
+    ExtensionType,
+    NoAnswerAction,
+    Transport,
+)
+from control_plane.domain.regions import RegionCode
+
+strict = with_config(ConfigDict(extra="forbid"))
+
+E164 = Annotated[
+    str,
+    Field(max_length=32, description="An E.164 number with +.", examples=["+6561000100"]),
+]
+Dialled = Annotated[
+    str,
+    Field(
+        max_length=32, description="E.164, or as dialled from the extension's site.", examples=["+6531234567"]
+    ),
+]
+TimeZoneName = Annotated[
+    str, Field(max_length=64, description="An IANA time zone.", examples=["Asia/Singapore"])
+]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+
+
+class Out(BaseModel):
+    """Read from an entity's attributes; what is not declared stays inside."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class OrganisationOut(Out):
+    """An operator (landlord) or an occupier (tenant)."""
+
+    id: str
+    name: str
+    kind: OrganisationKind
+
+
+class _OrganisationFields(TypedDict, total=False):
+    kind: OrganisationKind | None
+
+
+@strict
+class OrganisationPatch(_OrganisationFields, total=False):
+    """Fields of an organisation."""
+
+    name: Label
+
+
+@strict
+class OrganisationIn(_OrganisationFields, total=False):
+    """A new organisation."""
+
+    id: Required[Slug]
+    name: Required[Label]
+
+
+class SiteOut(Out):
+    """A place with a region, a time zone and a node."""
+
+    id: str
+    name: str
+    region: RegionCode
+    time_zone: str
+    node: str
+    trunk: str | None
+    caller_id: str | None
+    reception: list[str]
+
+
+class _SiteFields(TypedDict, total=False):
+    node: Slug | None
+    trunk: Slug | None
+    caller_id: E164 | None
+    reception: list[DialledDigits] | None
+
+
+@strict
+class SitePatch(_SiteFields, total=False):
+    """Fields of a site."""
+
+    name: Label
+    region: RegionCode
+    time_zone: TimeZoneName
+
+
+@strict
+class SiteIn(_SiteFields, total=False):
+    """A new site."""
+
+    id: Required[Slug]
+    name: Required[Label]
+    region: Required[RegionCode]
+    time_zone: Required[TimeZoneName]
+
+
+class CodeOut(Out):
+    """Which authorization code is in force; its digits are kept nowhere."""
+
+    id: str
+
+
+class OccupancyOut(Out):
+    """What an organisation has at a site."""
+
+    org: str
+    site: str
+    authorization_code: CodeOut | None
+    reception: list[str]
+
+
+@strict
+class OccupancyPatch(TypedDict, total=False):
+    """Fields of an occupancy."""
+
+    reception: list[DialledDigits] | None
+
+
+@strict
+class OccupancyIn(OccupancyPatch, total=False):
+    """A new occupancy."""
+
+    site: Required[Slug]
+
+
+@strict
+class CodeIn(TypedDict, total=False):
+    """The digits of a new authorization code; without them a random one is made."""
+
+    code: Annotated[str, Field(pattern=r"^[0-9]{4,8}$")]
+
+
+class CodeGiven(BaseModel):
+    """A new authorization code; its digits are shown this once."""
+
+    id: str
+    code: str
+
+
+class PersonOut(Out):
+    """Somebody an extension is assigned to."""
+
+    id: str
+    org: str
+    name: str
+    email: str | None
+    kind: PersonKind
+
+
+class _PersonFields(TypedDict, total=False):
+    email: EmailAddress | None
+    kind: PersonKind | None
+
+
+@strict
+class PersonPatch(_PersonFields, total=False):
+    """Fields of a person."""
+
+    name: Label
+
+
+@strict
+class PersonIn(_PersonFields, total=False):
+    """A new person."""
+
+    id: Required[Slug]
+    name: Required[Label]
+
+
+class NumberOut(Out):
+    """A phone number: whose it is and what it reaches."""
+
+    e164: str
+    site: str
+    org: str | None
+    extension: str | None
+    status: NumberStatus
+    label: str
+
+
+class _NumberFields(TypedDict, total=False):
+    org: Slug | None
+    extension: Key | None
+    status: NumberStatus | None
+    label: Label | None
+
+
+@strict
+class NumberPatch(_NumberFields, total=False):
+    """Fields of a phone number."""
+
+    site: Slug
+
+
+@strict
+class NumberIn(_NumberFields, total=False):
+    """A new phone number."""
+
+    e164: Required[E164]
+    site: Required[Slug]
+
+
+class TrunkOut(Out):
+    """A connection to a carrier; its password does not come out."""
+
+    id: str
+    node: str
+    host: str
+    port: int
+    region: RegionCode
+    username: str | None
+
+
+class _TrunkFields(TypedDict, total=False):
+    node: Slug | None
+    port: Port | None
+    username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$")] | None
+    password: Annotated[str, Field(max_length=128, json_schema_extra={"writeOnly": True})] | None
+
+
+@strict
+class TrunkPatch(_TrunkFields, total=False):
+    """Fields of a trunk."""
+
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")]
+    region: RegionCode
+
+
+@strict
+class TrunkIn(_TrunkFields, total=False):
+    """A new trunk."""
+
+    id: Required[Slug]
+    host: Required[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")]]
+    region: Required[RegionCode]
+
+
+class ForwardingOut(Out):
+    """Where calls go instead, and who is excepted."""
+
+    enabled: bool
+    numbers: list[str]
+    extensions: list[str]
+    vip: list[str]
+    vip_ring_devices: list[DeviceKind] = Field(
+        description="Devices that rang before forwarding was switched on; VIP callers ring these."
+    )
+
+
+@strict
+class ForwardingPatch(TypedDict, total=False):
+    """Fields of call forwarding."""
+
+    enabled: StrictBool | None
+    numbers: Annotated[list[Dialled], Field(description="At most one.")] | None
+    extensions: Annotated[list[Key], Field(max_length=MAX_FORWARD_EXTENSIONS)] | None
+    vip: Annotated[list[Dialled], Field(max_length=MAX_VIP_ENTRIES)] | None
+
+
+class NoAnswerOut(Out):
+    """What happens when nobody answers."""
+
+    action: NoAnswerAction
+    ring_timeout_s: int
+    number: str | None
+    notify: list[str]
+
+
+@strict
+class NoAnswerPatch(TypedDict, total=False):
+    """Fields of the no-answer settings."""
+
+    action: NoAnswerAction | None
+    ring_timeout_s: Annotated[int, Field(ge=RING_TIMEOUT_MIN_S, le=RING_TIMEOUT_MAX_S, strict=True)] | None
+    number: Dialled | None
+    notify: Annotated[list[EmailAddress], Field(max_length=MAX_NOTIFY_ADDRESSES)] | None
+
+
+class ExtensionOut(Out):
+    """An extension and what it does with calls; its voicemail PIN does not come out."""
+
+    org: str
+    key: str
+    site: str
+    label: str
+    type: ExtensionType
+    person: str | None
+    number: str | None
+    ring_devices: list[DeviceKind]
+    primary_device: DeviceKind | None
+    call_waiting: bool
+    dnd: bool
+    dnd_action: DndAction
+    forwarding: ForwardingOut
+    no_answer: NoAnswerOut
+    restricted: bool
+
+
+class _ExtensionFields(TypedDict, total=False):
+    label: Label | None
+    type: ExtensionType | None
+    person: Slug | None
+    number: E164 | None
+    voicemail_pin: Annotated[str, Field(pattern=r"^[0-9]{4,10}$", json_schema_extra={"writeOnly": True})]
+    ring_devices: list[DeviceKind] | None
+    primary_device: DeviceKind | None
+    call_waiting: StrictBool | None
+    dnd: StrictBool | None
+    dnd_action: DndAction | None
+    forwarding: ForwardingPatch | None
+    no_answer: NoAnswerPatch | None
+    restricted: StrictBool | None
+
+
+@strict
+class ExtensionPatch(_ExtensionFields, total=False):
+    """Fields of an extension."""
+
+    site: Slug
+
+
+@strict
+class ExtensionIn(_ExtensionFields, total=False):
+    """A new extension."""
+
+    key: Required[Key]
+    site: Required[Slug]
+
+
+class ExtensionCredentials(BaseModel):
+    """The secret of an extension."""
+
+    voicemail_pin: str
+
+
+class DeviceOut(Out):
+    """A SIP client of an extension; its password does not come out."""
+
+    id: str
+    org: str
+    extension: str
+    kind: DeviceKind
+    name: str
+    transport: Transport
+    srtp: bool
+    stun: bool
+
+
+@strict
+class DevicePatch(TypedDict, total=False):
+    """Fields of a device."""
+
+    name: Label | None
+    transport: Transport | None
+    srtp: StrictBool | None
+    stun: StrictBool | None
+    sip_password: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9]{16,64}$", json_schema_extra={"writeOnly": True})
+    ]
+
+
+@strict
+class DeviceIn(DevicePatch, total=False):
+    """A new device; its password is random unless given."""
+
+    kind: Required[DeviceKind]
+
+
+class DeviceCredentials(BaseModel):
+    """What a person types into a softphone."""
+
+    extension: str
+    kind: DeviceKind
+    sip_user: str
+    sip_password: str
+    host: str
+    port: int
+    transport: Transport
+
+
+class DeviceCreated(BaseModel):
+    """A new device with its credentials."""
+
+    device: DeviceOut
+    credentials: DeviceCredentials

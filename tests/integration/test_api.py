@@ -1,0 +1,321 @@
+"""The API over HTTP on the real store: resources, versions, errors, secrets, limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from control_plane.api import ApiPorts, create_app
+from control_plane.domain.extension import FORWARDING_BLOCKED
+from control_plane.service.demo import DemoPlace, load_demo
+from control_plane.service.devices import SipAddress
+from control_plane.store import SqlStore, open_store
+
+TOKEN = "test-token-of-the-api"
+E100 = "/organisations/acme/extensions/100"
+E101 = "/organisations/acme/extensions/101"
+CODE = "/organisations/acme/occupancies/singapore/authorization-code"
+
+
+class WallClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Api:
+    """A client of the API, the store below it, and how often the reconciler was nudged."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self.store = store
+        self.nudges = 0
+        ports = ApiPorts(store, SecretStr(TOKEN), SipAddress("127.0.0.1", 5060, 5061), self._nudge)
+        self.app = create_app(ports)
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url="http://wirechief.test/api/v1",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+
+    def _nudge(self) -> None:
+        self.nudges += 1
+
+    async def ok(self, method: str, path: str, status: int = 200, **request: Any) -> httpx.Response:
+        response = await self.client.request(method, path, **request)
+        assert response.status_code == status, response.text
+        return response
+
+    async def problem(self, method: str, path: str, status: int, **request: Any) -> dict[str, Any]:
+        """The problem a request is answered with; its shape is the same for every error."""
+        response = await self.client.request(method, path, **request)
+        assert response.status_code == status, response.text
+        return self.as_problem(response)
+
+    @staticmethod
+    def as_problem(response: httpx.Response) -> dict[str, Any]:
+        assert response.headers["content-type"] == "application/problem+json"
+        body: dict[str, Any] = response.json()
+        assert set(body) == {"type", "title", "status", "detail", "errors"}
+        assert body["status"] == response.status_code
+        assert "Traceback" not in body["detail"]
+        return body
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    store = await open_store(tmp_path / "wirechief.db", WallClock())
+    try:
+        await load_demo(store, DemoPlace("lab", "127.0.0.2", 5060))
+        api = Api(store)
+        async with api.client:
+            yield api
+    finally:
+        await store.close()
+
+
+async def test_a_patch_changes_only_what_is_given_and_says_which_revision_has_it(api: Api) -> None:
+    before = await api.ok("GET", E100)
+    body = {"dnd": True, "forwarding": {"extensions": ["102"]}}
+    after = await api.ok("PATCH", E100, json=body)
+    expected = before.json() | {"dnd": True}
+    expected["forwarding"]["extensions"] = ["102"]
+    assert after.json() == expected
+    revision = await api.store.revision()
+    assert after.headers["X-Revision"] == str(revision)
+    assert after.headers["ETag"] == f'"{revision}"'
+    assert (await api.ok("GET", E100)).headers["ETag"] == after.headers["ETag"]
+    assert api.nudges == 1
+
+
+async def test_a_merge_patch_media_type_is_taken_and_null_is_the_default(api: Api) -> None:
+    await api.ok("PATCH", E100, json={"label": "Desk", "no_answer": {"ring_timeout_s": 50}})
+    after = await api.ok(
+        "PATCH",
+        E100,
+        content=json.dumps({"label": None, "no_answer": None}),
+        headers={"content-type": "application/merge-patch+json"},
+    )
+    assert after.json()["label"] == ""
+    assert after.json()["no_answer"]["ring_timeout_s"] == 20
+
+
+async def test_if_match_keeps_one_writer_from_overwriting_another(api: Api) -> None:
+    seen = (await api.ok("GET", E100)).headers["ETag"]
+    await api.ok("PATCH", E100, json={"dnd": True}, headers={"If-Match": seen})
+    problem = await api.problem("PATCH", E100, 412, json={"dnd": False}, headers={"If-Match": seen})
+    assert "read it again" in problem["detail"]
+    await api.problem("DELETE", E100, 412, headers={"If-Match": "W/" + seen})
+    await api.problem("DELETE", E100, 412, headers={"If-Match": "nonsense"})
+    await api.ok("PATCH", E100, json={"dnd": False}, headers={"If-Match": f'{seen}, "2"'})
+    await api.ok("PATCH", E100, json={"dnd": False}, headers={"If-Match": "*"})
+
+
+async def test_another_entitys_change_leaves_the_version_alone(api: Api) -> None:
+    seen = (await api.ok("GET", E100)).headers["ETag"]
+    await api.ok("PATCH", E101, json={"dnd": True})
+    await api.ok("PATCH", E100, json={"dnd": True}, headers={"If-Match": seen})
+
+
+async def test_a_second_forwarding_number_is_refused_word_for_word(api: Api) -> None:
+    body = {"forwarding": {"numbers": ["+6531234567", "+6569876543"]}}
+    problem = await api.problem("PATCH", E100, 422, json=body)
+    assert problem["detail"] == "Maximum 1 Phone Number."
+    assert problem["errors"] == [{"field": "forwarding.numbers", "rule": "Maximum 1 Phone Number."}]
+
+
+async def test_forwarding_on_a_restricted_phone_is_a_conflict_word_for_word(api: Api) -> None:
+    await api.ok("PATCH", E100, json={"restricted": True})
+    problem = await api.problem("PATCH", E100, 409, json={"forwarding": {"enabled": True}})
+    assert problem["detail"] == FORWARDING_BLOCKED
+
+
+async def test_a_forwarding_loop_is_a_conflict_that_names_the_path(api: Api) -> None:
+    await api.ok("PATCH", E101, json={"forwarding": {"enabled": True, "extensions": ["100"]}})
+    problem = await api.problem("PATCH", E100, 409, json={"forwarding": {"enabled": True}})
+    assert "100 -> 101 -> 100" in problem["detail"]
+
+
+async def test_every_field_at_fault_is_named(api: Api) -> None:
+    body = {"no_answer": {"ring_timeout_s": 61}, "dnd": "yes", "colour": "red"}
+    problem = await api.problem("PATCH", E100, 422, json=body)
+    assert {error["field"]: error["rule"] for error in problem["errors"]} == {
+        "no_answer.ring_timeout_s": "must be between 5 and 60 (R115)",
+        "dnd": "must be true or false",
+        "colour": "there is no such field",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "request_"),
+    [
+        ("GET", "/nowhere", 404, {}),
+        ("GET", "/organisations/nobody", 404, {}),
+        ("GET", "/organisations/nobody/extensions", 404, {}),
+        ("GET", "/organisations/acme/extensions/199", 404, {}),
+        ("GET", f"{E100}/devices/aaaaaaaaaaaa", 404, {}),
+        ("GET", "/numbers/+6561000999", 404, {}),
+        ("GET", "/sites/%00", 404, {}),
+        ("PUT", E100, 405, {"json": {}}),
+        ("POST", "/sites", 400, {"content": b"{", "headers": {"content-type": "application/json"}}),
+        ("POST", "/sites", 415, {"content": b"{}", "headers": {"content-type": "text/plain"}}),
+        ("POST", "/sites", 422, {"json": []}),
+        ("POST", "/sites", 422, {"json": {}}),
+        ("POST", "/sites", 413, {"content": b" " * 70_000}),
+        ("GET", "/sites?limit=0", 422, {}),
+        ("GET", "/sites?limit=many", 422, {}),
+        ("GET", "/sites?cursor=*", 422, {}),
+        ("GET", "/numbers?status=sold", 422, {}),
+        ("DELETE", "/sites/singapore", 409, {}),
+        ("DELETE", "/trunks/carrier", 409, {}),
+    ],
+)
+async def test_every_error_has_the_same_shape(
+    api: Api, method: str, path: str, status: int, request_: dict[str, Any]
+) -> None:
+    await api.problem(method, path, status, **request_)
+
+
+async def test_a_body_that_hides_its_length_is_cut_off(api: Api) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 1024
+
+    headers = {"content-type": "application/json"}
+    await api.problem("POST", "/sites", 413, content=endless(), headers=headers)
+
+
+async def test_the_allow_header_names_every_method(api: Api) -> None:
+    response = await api.client.put(E100, json={})
+    assert response.headers["Allow"] == "DELETE, GET, PATCH"
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"]
+)
+async def test_without_the_token_nothing_is_told(api: Api, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(api.app), base_url="http://wirechief.test/api/v1"
+    ) as stranger:
+        for path in ("/organisations", "/nowhere"):
+            response = await stranger.get(path, headers=headers)
+            assert response.status_code == 401
+            assert response.headers["WWW-Authenticate"].startswith("Bearer")
+            api.as_problem(response)
+
+
+async def test_an_unforeseen_error_is_a_problem_without_details(api: Api) -> None:
+    await api.store.close()
+    api.app.state.ports = None
+    problem = await api.problem("GET", "/sites", 500)
+    assert "the log has the details under" in problem["detail"]
+    assert "TypeError" not in json.dumps(problem)
+
+
+async def test_secrets_come_out_of_credentials_only(api: Api) -> None:
+    created = await api.ok("POST", f"{E101}/devices", 201, json={"kind": "mobile", "transport": "tls"})
+    credentials = created.json()["credentials"]
+    device = created.json()["device"]
+    assert credentials["port"] == 5061
+    assert device["srtp"] is True
+    assert created.headers["Location"] == f"/api/v1{E101}/devices/{device['id']}"
+    path = f"{E101}/devices/{device['id']}"
+    assert (await api.ok("GET", f"{path}/credentials")).json() == credentials
+    rotated = (await api.ok("POST", f"{path}/credentials")).json()
+    assert rotated["sip_password"] != credentials["sip_password"]
+    chosen = "a" * 24
+    await api.ok("PATCH", path, json={"sip_password": chosen})
+    assert (await api.ok("GET", f"{path}/credentials")).json()["sip_password"] == chosen
+    pin = (await api.ok("GET", f"{E101}/credentials")).json()["voicemail_pin"]
+    assert len(pin) == 6
+
+    await api.ok("PATCH", "/trunks/carrier", json={"username": "us", "password": "trunk-password"})
+    listings = ["/organisations", "/sites", "/trunks", "/numbers", "/organisations/acme/extensions"]
+    listings += [f"{E101}/devices", path, E101, "/trunks/carrier", "/organisations/acme/occupancies"]
+    told = "".join([(await api.ok("GET", listing)).text for listing in listings])
+    for secret in (chosen, pin, "trunk-password", rotated["sip_password"], "digest", "salt", '"password"'):
+        assert secret not in told
+
+
+async def test_a_refused_secret_is_not_repeated(api: Api) -> None:
+    response = await api.client.patch(E101, json={"voicemail_pin": "98x76"})
+    assert response.status_code == 422
+    assert "98x76" not in response.text
+
+
+async def test_an_authorization_code_is_shown_once(api: Api) -> None:
+    given = (await api.ok("PUT", CODE, json={"code": "4711"})).json()
+    assert given["code"] == "4711"
+    occupancy = await api.ok("GET", "/organisations/acme/occupancies/singapore")
+    assert occupancy.json()["authorization_code"] == {"id": given["id"]}
+    random = (await api.ok("PUT", CODE, json={})).json()
+    assert len(random["code"]) == 6
+    await api.problem("PUT", CODE, 422, json={"code": "12"})
+    await api.ok("DELETE", CODE, 204)
+    assert (await api.ok("GET", "/organisations/acme/occupancies/singapore")).json()[
+        "authorization_code"
+    ] is None
+
+
+async def test_a_listing_is_read_to_its_end_by_its_cursor(api: Api) -> None:
+    keys: list[str] = []
+    cursor: str | None = None
+    for _ in range(5):
+        params = {"limit": "2"} | ({"cursor": cursor} if cursor else {})
+        body = (await api.ok("GET", "/organisations/acme/extensions", params=params)).json()
+        keys += [item["key"] for item in body["items"]]
+        cursor = body["next"]
+        if cursor is None:
+            break
+    assert keys == ["100", "101", "102", "103"]
+
+
+async def test_numbers_are_filtered_cumulatively(api: Api) -> None:
+    await api.ok("PATCH", "/numbers/+6561000103", json={"status": "reserved"})
+    found = (await api.ok("GET", "/numbers?org=acme&status=active")).json()["items"]
+    assert [number["e164"] for number in found] == ["+6561000100", "+6561000101", "+6561000102"]
+    assert (await api.ok("GET", "/numbers?org=hq")).json()["items"] == []
+
+
+async def test_a_tenant_is_set_up_from_nothing_and_taken_away_again(api: Api) -> None:
+    org = "/organisations/globex"
+    created = await api.ok("POST", "/organisations", 201, json={"id": "globex", "name": "Globex"})
+    assert created.headers["Location"] == f"/api/v1{org}"
+    site = {"id": "london", "name": "London", "region": "GB", "time_zone": "Europe/London"}
+    await api.ok("POST", "/sites", 201, json=site)
+    await api.ok("POST", f"{org}/occupancies", 201, json={"site": "london"})
+    await api.ok("POST", f"{org}/people", 201, json={"id": "ada", "name": "Ada"})
+    number = {"e164": "+442079460000", "site": "london", "org": "globex", "status": "active"}
+    await api.ok("POST", "/numbers", 201, json=number)
+    extension = {"key": "200", "site": "london", "person": "ada", "number": "+442079460000", "label": None}
+    await api.ok("POST", f"{org}/extensions", 201, json=extension)
+    await api.problem("POST", f"{org}/extensions", 409, json=extension)
+    assert (await api.ok("GET", "/numbers/+442079460000")).json()["extension"] == "200"
+
+    await api.ok("DELETE", f"{org}/extensions/200", 204)
+    await api.ok("DELETE", "/numbers/+442079460000", 204)
+    await api.ok("DELETE", f"{org}/people/ada", 204)
+    await api.ok("DELETE", f"{org}/occupancies/london", 204)
+    await api.ok("DELETE", "/sites/london", 204)
+    gone = await api.ok("DELETE", org, 204)
+    assert gone.headers["X-Revision"] == str(await api.store.revision())
+    await api.problem("GET", org, 404)
+
+
+async def test_the_document_is_open_and_every_operation_tells_its_errors(api: Api) -> None:
+    response = await api.client.get("/openapi.json", headers={"Authorization": ""})
+    paths = response.json()["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            codes = set(operation["responses"])
+            assert {"401", "500"} <= codes, (method, path)
+            assert method != "patch" or {"404", "409", "412", "422"} <= codes
+            for code, described in operation["responses"].items():
+                kinds = set(described.get("content", {}))
+                assert kinds <= ({"application/problem+json"} if code >= "400" else {"application/json"})
