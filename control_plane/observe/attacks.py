@@ -180,11 +180,15 @@ def judge(window: Window, familiar: Collection[str], policy: Policy) -> BlockRea
 def block(
     source: Network, reason: BlockReason, previous: Block | None, at: datetime, policy: Policy
 ) -> Block:
-    """A block from now on; each one within a day of the end of the last is twice as long, up to a day."""
+    """A block from now on; each one within a day of the end of the last is twice as long, up to a day.
+
+    Times are whole seconds, as the records hold them.
+    """
+    since = at.replace(microsecond=0)
     repeated = previous is not None and not is_forgotten(previous, at)
     times = previous.times + 1 if previous is not None and repeated else 1
     length_s = min(policy.block_s * 2 ** min(times - 1, 30), max(BLOCK_MAX_S, policy.block_s))
-    return Block(source, at, at + timedelta(seconds=length_s), times, reason)
+    return Block(source, since, since + timedelta(seconds=length_s), times, reason)
 
 
 def is_forgotten(past: Block, now: datetime) -> bool:
