@@ -17,11 +17,10 @@ from control_plane.callpath.graph import (
     CANCELLED,
     ENTRY,
     GRAPH,
-    HUNG_UP,
     MAX_HOPS,
-    NO_ANSWER,
     UNAVAILABLE,
     End,
+    outcome_of,
 )
 from control_plane.domain.entities import NumberStatus, Site
 from control_plane.domain.extension import Extension, NoAnswerAction
@@ -175,14 +174,12 @@ class _Walk:
     callee: Extension | None = None
     exempt: bool = False
     held: bool = False
-    reason: Attempt = Attempt.UNAVAILABLE
     hops: int = 0
     path: str = ""
     trace: list[Step] = field(default_factory=list)
     legs: list[Leg] = field(default_factory=list)
     rings: list[str] = field(default_factory=list)
     answered_by: list[str] = field(default_factory=list)
-    attempt: Attempt = Attempt.UNAVAILABLE
 
     # --- entries
 
@@ -206,12 +203,13 @@ class _Walk:
         self.caller_number = region.normalise(digits) if dialable else None
 
     def explanation(self, context: str) -> Explanation:
-        end = self.run(ENTRY[context])
-        name = end.name
-        if end is HUNG_UP:
-            name = _HUNG_UP_NAME[self.reason]
+        self.run(ENTRY[context])
         return Explanation(
-            name, tuple(self.trace), tuple(self.legs), tuple(self.rings), tuple(self.answered_by)
+            outcome_of(tuple((step.node, step.outcome) for step in self.trace)),
+            tuple(self.trace),
+            tuple(self.legs),
+            tuple(self.rings),
+            tuple(self.answered_by),
         )
 
     def run(self, node_id: str) -> End:
@@ -285,12 +283,6 @@ _AS_ATTEMPT: Mapping[str, Attempt] = {
     CANCELLED.name: Attempt.RINGING,
     BUSY.name: Attempt.BUSY,
     UNAVAILABLE.name: Attempt.UNAVAILABLE,
-}
-_HUNG_UP_NAME: Mapping[Attempt, str] = {
-    Attempt.BUSY: BUSY.name,
-    Attempt.RINGING: NO_ANSWER.name,
-    Attempt.UNAVAILABLE: UNAVAILABLE.name,
-    Attempt.ANSWERED: ANSWERED.name,
 }
 Verdict = tuple[str, str]
 
@@ -383,7 +375,6 @@ def _did(w: _Walk, e164: str) -> ExtensionId | None:
 def _trunk_of(w: _Walk, digits: str) -> Verdict:
     assert w.site is not None  # noqa: S101
     if w.site.trunk is None or w.site.trunk not in w.model.trunks:
-        w.attempt = Attempt.UNAVAILABLE
         return "unavailable", f"site {w.site.id} has no trunk"
     attempt = w.ring(digits)
     verdict = _dialled(attempt, patient=True)
@@ -451,8 +442,8 @@ def _vip(w: _Walk) -> Verdict:
 
 def _forward(w: _Walk) -> Verdict:
     targets = w.called.forwarding.targets
-    w.reason = w.dial_legs(targets)
-    return _dialled(w.reason, patient=bool(w.path)), f"rings {', '.join(targets)} together"
+    attempt = w.dial_legs(targets)
+    return _dialled(attempt, patient=bool(w.path)), f"rings {', '.join(targets)} together"
 
 
 def _devices(w: _Walk) -> Verdict:
@@ -461,7 +452,6 @@ def _devices(w: _Walk) -> Verdict:
         kinds = ", ".join(extension.forwarding.vip_ring_devices)
         return "held", f"devices rung before forwarding was enabled: {kinds}"
     if not devices:
-        w.reason = Attempt.UNAVAILABLE
         return "none", f"extension {extension.key} has no device"
     explicit = ring_choice(extension, devices)
     if explicit or len(devices) == 1:
@@ -476,14 +466,13 @@ def _busy(w: _Walk) -> Verdict:
     if w.called.rings_waiting_calls:
         return "free", "call waiting is on"
     if f"{w.called.org}/{w.called.key}" in w.now.in_call:
-        w.reason = Attempt.BUSY
         return "busy", "in a call, and call waiting is off"
     return "free", "not in a call"
 
 
 def _ring(w: _Walk) -> Verdict:
-    w.reason = w.ring(f"{w.called.org}/{w.called.key}")
-    what = _dialled(w.reason, patient=bool(w.path))
+    attempt = w.ring(f"{w.called.org}/{w.called.key}")
+    what = _dialled(attempt, patient=bool(w.path))
     return what, f"extension {w.called.key} rings for at most {w.called.no_answer.ring_timeout_s} s"
 
 

@@ -373,3 +373,18 @@ def parse_trace(text: str) -> tuple[tuple[str, str], ...]:
     """The pairs in a channel's trace, "in.dnd:off in.forwarding:on"; a malformed word has outcome ""."""
     pairs = (word.partition(":") for word in text.split())
     return tuple((node, outcome) for node, _, outcome in pairs)
+
+
+def outcome_of(trace: tuple[tuple[str, str], ...]) -> str:
+    """The name of the end a trace leads to; "unfinished" when it stops short of one.
+
+    A call that the no-answer action hangs up ended as the attempt before it did: busy, unanswered or
+    unavailable.
+    """
+    end = end_of(trace)
+    if end is None:
+        return "unfinished"
+    if end is not HUNG_UP or len(trace) < 2:
+        return end.name
+    before = trace[-2][1]
+    return before if before in (BUSY.name, NO_ANSWER.name) else UNAVAILABLE.name
