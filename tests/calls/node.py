@@ -1,0 +1,83 @@
+"""A node under test, with an event loop of its own beside the phones' polling."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from control_plane.adapters.ami import AmiAddress, AmiLink
+from control_plane.domain.model import Model
+from control_plane.ports import AmiEvent
+from control_plane.render.units import DIALPLAN_FILE, render_unit, units
+from tests.calls.pushing import push
+from tests.lab import RunningLab
+
+T = TypeVar("T")
+
+
+class NodeUnderTest:
+    """Pushes models and gathers what Asterisk tells of calls."""
+
+    def __init__(self, lab: RunningLab, loop: asyncio.AbstractEventLoop, link: AmiLink) -> None:
+        self.lab = lab
+        self.loop = loop
+        self.link = link
+        self.call_events: list[AmiEvent] = []
+        self.events: list[AmiEvent] = []
+        link.subscribe(self._take)
+
+    def _take(self, event: AmiEvent) -> None:
+        self.events.append(event)
+        if event.name == "UserEvent" and event.headers.get("UserEvent") == "CallPath":
+            self.call_events.append(event)
+
+    def run(self, work: Coroutine[Any, Any, T], deadline_s: float = 30.0) -> T:
+        """Run a coroutine on the node's loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(deadline_s)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Any:
+        """Start a coroutine on the node's loop; a concurrent future."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def hold(self, model: Model) -> None:
+        """Make the node hold exactly `model`, by plan and apply."""
+        desired = {
+            key: value
+            for unit in units(model, "lab")
+            for key, value in render_unit(model, "lab", unit).values.items()
+        }
+        self.run(push(self.link, desired, [DIALPLAN_FILE]))
+
+    def wait_quiet(self, poll: Callable[[], None], deadline_s: float = 10.0) -> None:
+        """Wait until no channel is up and every event of the calls has arrived."""
+        deadline = time.monotonic() + deadline_s
+        while self.run(self.link.active_channels()) > 0:
+            poll()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"channels still up after {deadline_s} s")
+        # The session thread sends queued events before it answers the next action.
+        self.run(self.link.ping())
+
+
+@contextmanager
+def node_under_test(lab: RunningLab) -> Iterator[NodeUnderTest]:
+    """The lab's node, connected; the connection and its thread end with the block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="ami", daemon=True)
+    thread.start()
+    settings, secrets = lab.settings, lab.secrets
+    link = AmiLink(
+        AmiAddress(settings.ami_host, settings.ami_port, settings.ami_user, secrets.ami)
+    )
+    try:
+        asyncio.run_coroutine_threadsafe(link.connect(), loop).result(30)
+        yield NodeUnderTest(lab, loop, link)
+    finally:
+        asyncio.run_coroutine_threadsafe(link.close(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()

@@ -1,0 +1,220 @@
+"""Call scenarios as data: a small model, the calls made in it, and what must come of them.
+
+A scenario is a YAML file in `scenarios/`; the same scenario is walked by `explain` and played with real
+phones on a real Asterisk. The property test prints a failing case in this very format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from control_plane.callpath.explain import (
+    Behaviour,
+    CallerId,
+    Circumstances,
+    Explanation,
+    InsideCaller,
+    OutsideCaller,
+    explain,
+)
+from control_plane.domain.entities import (
+    AuthorizationCode,
+    NumberStatus,
+    Occupancy,
+    Organisation,
+    PhoneNumber,
+    Site,
+    Trunk,
+)
+from control_plane.domain.extension import Device, DeviceKind, Extension, Forwarding, NoAnswer, Transport
+from control_plane.domain.model import Model
+from control_plane.domain.regions import RegionCode
+
+FOLDER = Path(__file__).parent / "scenarios"
+SITE = "sg"
+TRUNK = "carrier"
+OUTSIDE_FOR_BUSY = "+6567770000"
+"""What an extension calls when a scenario wants it to be in a call."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ExtensionSpec(Strict):
+    """One extension; `number` gives it a DID whose status may be named."""
+
+    devices: tuple[DeviceKind, ...] = (DeviceKind.DESKTOP,)
+    transport: Transport = Transport.UDP
+    number: str | None = None
+    status: NumberStatus = NumberStatus.ACTIVE
+    ring_devices: tuple[DeviceKind, ...] = ()
+    dnd: bool = False
+    dnd_action: str = "auto"
+    call_waiting: bool = True
+    restricted: bool = False
+    type: str = "normal"
+    primary_device: DeviceKind | None = None
+    forwarding: Forwarding = Forwarding()
+    no_answer: NoAnswer = NoAnswer(ring_timeout_s=5)
+
+
+class Expected(Strict):
+    """What a scenario's author says must happen; traces are compared whole, so they are not repeated here."""
+
+    outcome: str
+    rings: frozenset[str] = frozenset()
+    answered_by: frozenset[str] = frozenset()
+    passes: tuple[str, ...] = ()
+    status: int | None = None
+
+
+class CallSpec(Strict):
+    """One call. `behaviour` names extensions and outside numbers that do not simply answer."""
+
+    caller: str = Field(alias="from")
+    to: str
+    behaviour: dict[str, Behaviour] = {}
+    in_call: frozenset[str] = frozenset()
+    enter: tuple[str, ...] = ()
+    expect: Expected
+
+
+class Scenario(Strict):
+    """A model and calls in it, made one after the other."""
+
+    title: str
+    rows: tuple[str, ...] = ()
+    extensions: dict[str, ExtensionSpec]
+    neighbour: dict[str, ExtensionSpec] = {}
+    code: str | None = None
+    reception: tuple[str, ...] = ()
+    site_trunk: Literal["carrier", "none"] = "carrier"
+    calls: tuple[CallSpec, ...] = Field(min_length=1)
+
+    @property
+    def slug(self) -> str:
+        """A name for the organisation, its own for every scenario, so that nothing is left from another."""
+        return "t" + hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:10]
+
+    def as_yaml(self) -> str:
+        """The scenario as a file that can be put into the folder."""
+        data = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def load(path: Path) -> Scenario:
+    """The scenario in `path`."""
+    return Scenario.model_validate(yaml.safe_load(path.read_text()))
+
+
+def all_scenarios() -> list[Path]:
+    """Every scenario file, sorted."""
+    return sorted(FOLDER.glob("*.yaml"))
+
+
+def build(scenario: Scenario, *, trunk_host: str = "127.0.0.2", trunk_port: int = 5060) -> Model:
+    """The model of a scenario, with the lab's carrier as its trunk."""
+    org, other = scenario.slug, f"{scenario.slug}-b"
+    extensions: list[Extension] = []
+    devices: list[Device] = []
+    numbers: list[PhoneNumber] = []
+    for owner, specs in ((org, scenario.extensions), (other, scenario.neighbour)):
+        for key, spec in specs.items():
+            extensions.append(_extension(owner, key, spec))
+            devices.extend(_device(owner, key, spec, kind) for kind in spec.devices)
+            if spec.number is not None:
+                numbers.append(
+                    PhoneNumber(e164=spec.number, site=SITE, org=owner, extension=key, status=spec.status)
+                )
+    return Model.of(
+        organisations=[Organisation(id=org, name="Scenario"), Organisation(id=other, name="Neighbour")],
+        sites=[
+            Site(
+                id=SITE,
+                name="Singapore",
+                region=RegionCode.SG,
+                time_zone="Asia/Singapore",
+                trunk=TRUNK if scenario.site_trunk == "carrier" else None,
+                caller_id="+6561999999",
+            )
+        ],
+        trunks=[Trunk(id=TRUNK, host=trunk_host, port=trunk_port, region=RegionCode.SG)],
+        occupancies=[
+            Occupancy(
+                org=org,
+                site=SITE,
+                authorization_code=_code(scenario.code) if scenario.code else None,
+                reception=scenario.reception,
+            )
+        ],
+        extensions=extensions,
+        devices=devices,
+        numbers=numbers,
+    )
+
+
+def _extension(org: str, key: str, spec: ExtensionSpec) -> Extension:
+    fields = spec.model_dump(exclude={"devices", "transport", "status"})
+    return Extension.model_validate(
+        fields | {"org": org, "key": key, "site": SITE, "label": f"Ext {key}", "voicemail_pin": "4711"}
+    )
+
+
+def _device(org: str, key: str, spec: ExtensionSpec, kind: DeviceKind) -> Device:
+    stamp = hashlib.sha256(f"{org}/{key}/{kind}".encode()).hexdigest()
+    return Device(
+        id=f"d{stamp[:11]}",
+        org=org,
+        extension=key,
+        kind=kind,
+        transport=spec.transport,
+        srtp=spec.transport is Transport.TLS,
+        sip_password=SecretStr(stamp[11:43]),
+    )
+
+
+def _code(digits: str) -> AuthorizationCode:
+    salt = "0123456789abcdef"
+    digest = hashlib.sha1((salt + digits).encode(), usedforsecurity=False).hexdigest()
+    return AuthorizationCode(id="testcode", salt=salt, digest=digest)
+
+
+def caller_of(scenario: Scenario, spec: CallSpec) -> CallerId:
+    """Who calls: "+65..." or "anonymous" from outside, else an extension ("b/200": of the neighbour)."""
+    if spec.caller == "anonymous":
+        return OutsideCaller(TRUNK, None)
+    if is_outside(spec.caller):
+        return OutsideCaller(TRUNK, spec.caller)
+    return InsideCaller(*qualified(scenario, spec.caller).split("/"))
+
+
+def is_outside(caller: str) -> bool:
+    """Whether a scenario's caller is a number, in whatever notation, rather than an extension."""
+    return caller.startswith("+") or (caller.isdigit() and len(caller) > 6)
+
+
+def qualified(scenario: Scenario, name: str) -> str:
+    """ "100" as "org/100", "b/200" as the neighbour's, a number as it is."""
+    if name.startswith("+") or not name.replace("b/", "").isdigit() or name in {"999", "995"}:
+        return name
+    return f"{scenario.slug}-b/{name[2:]}" if name.startswith("b/") else f"{scenario.slug}/{name}"
+
+
+def circumstances(scenario: Scenario, spec: CallSpec) -> Circumstances:
+    """The call's circumstances as `explain` takes them."""
+    return Circumstances(
+        behaviour={qualified(scenario, name): what for name, what in spec.behaviour.items()},
+        in_call=frozenset(qualified(scenario, name) for name in spec.in_call),
+        codes=tuple(entry == scenario.code for entry in spec.enter),
+    )
+
+
+def explained(scenario: Scenario, model: Model, spec: CallSpec) -> Explanation:
+    """What `explain` says of one call of the scenario."""
+    return explain(model, caller_of(scenario, spec), spec.to, circumstances(scenario, spec))

@@ -1,0 +1,71 @@
+"""Every scenario twice: through `explain` and as a real call; traces and outcomes must be equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from control_plane.adapters.phones import Engine
+from control_plane.callpath.explain import Explanation
+from control_plane.domain.model import Model
+from tests.calls.node import NodeUnderTest
+from tests.calls.player import Player, Seen, pairs
+from tests.calls.scenario import CallSpec, Scenario, all_scenarios, build, explained, load, qualified
+
+SCENARIOS = all_scenarios()
+
+
+def name_of(path: Path) -> str:
+    return path.stem
+
+
+def test_there_are_scenarios() -> None:
+    assert len(SCENARIOS) >= 30
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=name_of)
+def test_explain_says_what_the_scenario_demands(path: Path) -> None:
+    scenario = load(path)
+    model = build(scenario)
+    for spec in scenario.calls:
+        check_expectation(scenario, spec, explained(scenario, model, spec))
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=name_of)
+def test_the_real_call_equals_explain(path: Path, node: NodeUnderTest, engine: Engine) -> None:
+    play_and_compare(load(path), node, engine)
+
+
+def play_and_compare(scenario: Scenario, node: NodeUnderTest, engine: Engine) -> None:
+    """Push the scenario's model, make its calls, and hold each against `explain`."""
+    settings = node.lab.settings
+    model = build(scenario, trunk_host=settings.carrier_address, trunk_port=settings.carrier_sip_port)
+    node.hold(model)
+    player = Player(node, engine, scenario, model)
+    for spec in scenario.calls:
+        compare(scenario, model, spec, player.play(spec))
+
+
+def compare(scenario: Scenario, model: Model, spec: CallSpec, seen: Seen) -> None:
+    explanation = explained(scenario, model, spec)
+    trace, legs = pairs(explanation)
+    assert seen.trace == trace
+    assert seen.legs == legs
+    assert seen.outcome == explanation.outcome
+    inside = frozenset(name for name in explanation.rings if "/" in name)
+    assert seen.rings == inside
+    assert seen.answered_by == frozenset(n for n in explanation.answered_by if "/" in n)
+    if spec.expect.status is not None:
+        assert seen.status == spec.expect.status
+
+
+def check_expectation(scenario: Scenario, spec: CallSpec, explanation: Explanation) -> None:
+    expect = spec.expect
+    assert explanation.outcome == expect.outcome
+    assert frozenset(explanation.rings) == {qualified(scenario, name) for name in expect.rings}
+    assert frozenset(explanation.answered_by) == {qualified(scenario, n) for n in expect.answered_by}
+    passed = [f"{s.node}:{s.outcome}" for s in explanation.trace]
+    passed += [f"{s.node}:{s.outcome}" for leg in explanation.legs for s in leg.trace]
+    for step in expect.passes:
+        assert step in passed, (step, passed)
