@@ -93,6 +93,14 @@ def test_every_goto_of_the_dialplan_has_its_label() -> None:
             assert target in labels, (block.split("]")[0], target)
 
 
+def test_no_label_stands_twice_in_one_context() -> None:
+    """Asterisk jumps to the first; a node's own label then shadows an outcome's and the call runs in a circle."""
+    for block in re.split(r"(?m)^\[", dialplan_text(["acme"]))[1:]:
+        for exten in re.split(r"(?m)^exten => ", block)[1:]:
+            labels = re.findall(r"(?m)(?:same => n|^[^,]*,1)\(([\w-]+)\)", exten)
+            assert len(labels) == len(set(labels)), (block.split("]")[0], sorted(labels))
+
+
 def test_no_node_is_a_dead_end_and_every_target_exists() -> None:
     assert dead_ends() == ()
     for node in NODES:
