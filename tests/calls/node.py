@@ -70,9 +70,7 @@ def node_under_test(lab: RunningLab) -> Iterator[NodeUnderTest]:
     thread = threading.Thread(target=loop.run_forever, name="ami", daemon=True)
     thread.start()
     settings, secrets = lab.settings, lab.secrets
-    link = AmiLink(
-        AmiAddress(settings.ami_host, settings.ami_port, settings.ami_user, secrets.ami)
-    )
+    link = AmiLink(AmiAddress(settings.ami_host, settings.ami_port, settings.ami_user, secrets.ami))
     try:
         asyncio.run_coroutine_threadsafe(link.connect(), loop).result(30)
         yield NodeUnderTest(lab, loop, link)

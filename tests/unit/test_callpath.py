@@ -94,7 +94,7 @@ def test_every_goto_of_the_dialplan_has_its_label() -> None:
 
 
 def test_no_label_stands_twice_in_one_context() -> None:
-    """Asterisk jumps to the first; a node's own label then shadows an outcome's and the call runs in a circle."""
+    """Asterisk jumps to the first, so a node's own label would shadow an outcome's and the call circle."""
     for block in re.split(r"(?m)^\[", dialplan_text(["acme"]))[1:]:
         for exten in re.split(r"(?m)^exten => ", block)[1:]:
             labels = re.findall(r"(?m)(?:same => n|^[^,]*,1)\(([\w-]+)\)", exten)
