@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from control_plane.apply.executor import Executor
 from control_plane.apply.holdings import Holdings, read_holdings
-
 from control_plane.plan.changes import diff
 from control_plane.plan.plan import make_plan
 from control_plane.ports import NodeLink
