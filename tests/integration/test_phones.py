@@ -348,7 +348,7 @@ def test_an_address_of_another_machine_is_refused_in_words(phone_engine: Engine)
 
 
 def test_a_target_that_is_no_uri_is_refused_in_words(ann: Phone) -> None:
-    with pytest.raises(PhoneError, match="Phone ann cannot call: Invalid Request URI"):
+    with pytest.raises(PhoneError, match="Phone ann cannot dial: Invalid Request URI"):
         ann.call("sip:")
     assert not ann.calls
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from control_plane.adapters.phones.channel import Message
 from control_plane.adapters.phones.sip import SipMessage, parse_address, user_of
@@ -143,6 +143,16 @@ class PhoneCall:
     def _poll_until(self, predicate: Callable[[], bool], deadline_s: float, what: str) -> None:
         self.phone.engine.poll_until(predicate, deadline_s, what)
 
+    def _ask_unless_ended(self, do: str, **arguments: Any) -> None:
+        if self.ended:
+            return
+        try:
+            self.phone.ask(do, call=self.number, **arguments)
+        except PhoneError:
+            # The other end may have been quicker; what the phone reported came before its refusal.
+            if not self.ended:
+                raise
+
     # -- signalling
 
     def answer(self, code: int = 200) -> None:
@@ -154,9 +164,8 @@ class PhoneCall:
 
         A call that is over stays so. Raises: PhoneTimeout.
         """
-        if not self.ended:
-            self.phone.ask("hangup", call=self.number, code=0)
-            self.wait_ended(deadline_s)
+        self._ask_unless_ended("hangup")
+        self.wait_ended(deadline_s)
 
     def hold(self, deadline_s: float = 5.0) -> None:
         """Put the other end on hold and wait until the media say so. Raises: PhoneTimeout."""
@@ -244,8 +253,7 @@ class PhoneCall:
 
     def stop_recording(self, path: Path, deadline_s: float = 5.0) -> None:
         """Stop writing `path`, and wait until it is complete; after the call too. Raises: PhoneTimeout."""
-        if not self.ended:
-            self.phone.ask("stop_recording", call=self.number, path=str(path))
+        self._ask_unless_ended("stop_recording", path=str(path))
         self._poll_until(lambda: str(path) in self._recorded, deadline_s, f"{path} is complete")
 
     def rtp(self) -> RtpReport:

@@ -223,8 +223,8 @@ class Engine:
         for link in links:
             while not link.channel.closed and (left := deadline - time.monotonic()) > 0:
                 link.channel.flush()
-                self._selector.select(min(left, _LOOK_AGAIN_S))
-                link.take()
+                for key, _ in self._selector.select(min(left, _LOOK_AGAIN_S)):
+                    key.data.take()
             # A phone that does not answer sees its owner gone now, and ends by itself.
             self.forget(link)
 

@@ -33,6 +33,8 @@ class Phone:
         self.registered = False
         self.registration_code = 0
         self.registration_reason = ""
+        self.troubles: list[str] = []
+        """What the phone could not do of what it had planned, such as an answer the caller did not await."""
         self._registrations = 0
         self._behaviour: Behaviour = Answer()
         self._by_number: dict[int, PhoneCall] = {}
@@ -96,7 +98,7 @@ class Phone:
         Raises:
             PhoneError: all four lines of the phone are in use, or the target is not a SIP URI.
         """
-        number = self.ask("call", target=target, headers=[list(header) for header in headers])
+        number = self.ask("dial", target=target, headers=[list(header) for header in headers])
         return self._by_number[number]
 
     @property
@@ -132,6 +134,8 @@ class Phone:
                 call = PhoneCall(self, event)
                 self.calls.append(call)
                 self._by_number[call.number] = call
+            case "trouble":
+                self.troubles.append(event["text"])
             case "withdrawn":
                 self.calls.remove(self._by_number.pop(event["call"]))
             case _:
