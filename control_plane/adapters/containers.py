@@ -56,6 +56,26 @@ class LabStatus:
     restart_needed: tuple[str, ...]
 
 
+def node_start(settings: Settings, secrets: LabSecrets) -> NodeStart:
+    """What the node is started with."""
+    s = settings
+    return NodeStart(
+        name=s.node,
+        sip_address=s.sip_address,
+        sip_port=s.sip_port,
+        sip_tls_port=s.sip_tls_port,
+        rtp_port_min=s.rtp_port_min,
+        rtp_port_max=s.rtp_port_max,
+        ami_address=s.ami_host,
+        ami_port=s.ami_port,
+        ami_user=s.ami_user,
+        ami_secret=secrets.ami.get_secret_value(),
+        ami_permit=AMI_PERMIT,
+        realm=s.sip_realm,
+        user_agent=s.sip_user_agent,
+    )
+
+
 class Lab:
     """One lab of this machine. Every method may be called in any state and any number of times."""
 
@@ -185,21 +205,7 @@ class Lab:
     @property
     def _node(self) -> AsteriskContainer:
         s = self._settings
-        start = NodeStart(
-            name=s.node,
-            sip_address=s.sip_address,
-            sip_port=s.sip_port,
-            sip_tls_port=s.sip_tls_port,
-            rtp_port_min=s.rtp_port_min,
-            rtp_port_max=s.rtp_port_max,
-            ami_address=s.ami_host,
-            ami_port=s.ami_port,
-            ami_user=s.ami_user,
-            ami_secret=self._secrets.ami.get_secret_value(),
-            ami_permit=AMI_PERMIT,
-            realm=s.sip_realm,
-            user_agent=s.sip_user_agent,
-        )
+        start = node_start(s, self._secrets)
         names = (f"IP:{s.sip_address}", *(f"DNS:{name}" for name in s.sip_tls_names))
         return AsteriskContainer(
             name=self.node_name,

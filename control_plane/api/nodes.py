@@ -1,0 +1,160 @@
+"""The nodes: how each stands, what a push would do, pushing, and who is blocked there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from control_plane.apply.guard import Guard
+from control_plane.apply.reconciler import Reconciler
+from control_plane.apply.reports import applied_as_dict, block_as_dict
+from control_plane.apply.state import ReconcilerState
+from control_plane.errors import StalePlan, UnknownEntity
+from control_plane.plan.plan import Plan
+from control_plane.ports import NodeLink
+from control_plane.service.notify import Outbox
+
+WAIT_MAX_S = 60.0
+_LOOK_AGAIN_S = 0.002
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NodePorts:
+    """What runs for one node."""
+
+    reconciler: Reconciler
+    guard: Guard
+    outbox: Outbox
+    link: NodeLink
+
+
+class ApplyBody(BaseModel):
+    """`digest` of the plan that was looked at: if another would be run now, nothing is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    digest: str | None = None
+
+
+def _node(request: Request, node: str) -> NodePorts:
+    nodes: Mapping[str, NodePorts] = request.app.state.nodes
+    if node not in nodes:
+        raise UnknownEntity("node", node)
+    return nodes[node]
+
+
+Node = Annotated[NodePorts, Depends(_node)]
+router = APIRouter(prefix="/nodes", tags=["nodes"])
+
+
+@router.get("")
+async def list_nodes(request: Request) -> list[Json]:
+    """How every node stands."""
+    nodes: Mapping[str, NodePorts] = request.app.state.nodes
+    return [node_as_json(node) for _, node in sorted(nodes.items())]
+
+
+@router.get("/{node}")
+async def get_node(node: Node) -> Json:
+    """How one node stands: in sync or what is pending, drift, errors, registrations are under /contacts."""
+    return node_as_json(node)
+
+
+@router.get("/{node}/contacts")
+async def get_contacts(node: Node) -> dict[str, str]:
+    """The devices registered now: SIP user name and contact."""
+    return await node.link.contacts()
+
+
+@router.post("/{node}/plan")
+async def make_plan(node: Node) -> Json:
+    """What an apply would do now, from a fresh look at Asterisk; secrets are masked."""
+    return (await node.reconciler.plan()).as_dict()
+
+
+@router.post("/{node}/apply")
+async def apply_plan(node: Node, body: Annotated[ApplyBody | None, Body()] = None) -> Json:
+    """Push what differs now; with `digest` only if the plan is still that one."""
+    expected = await _expected(node.reconciler, body.digest) if body and body.digest else None
+    return applied_as_dict(await node.reconciler.apply(expected))
+
+
+async def _expected(reconciler: Reconciler, digest: str) -> Plan:
+    plan = await reconciler.plan()
+    if plan.digest != digest:
+        raise StalePlan("The model or Asterisk changed since this plan was made; make a new plan.")
+    return plan
+
+
+@router.post("/{node}/follow")
+async def follow(
+    node: Node,
+    revision: Annotated[int, Query(ge=0, description="The revision to wait for.")],
+    within_s: Annotated[float, Query(gt=0, le=WAIT_MAX_S)] = 5.0,
+) -> Json:
+    """Nudge the push and answer when Asterisk holds `revision`, or when that took too long."""
+    node.reconciler.nudge()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while not holds(node.reconciler.state, revision) and loop.time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_AGAIN_S)  # the reconciler tells its state and not its changes
+    return node_as_json(node)
+
+
+def holds(state: ReconcilerState, revision: int) -> bool:
+    """Whether Asterisk was seen to hold everything of `revision`."""
+    return state.in_sync and state.revision_pushed >= revision
+
+
+@router.get("/{node}/blocked")
+async def get_blocked(node: Node) -> list[Json]:
+    """The addresses whose SIP is refused now, newest first."""
+    return [block_as_dict(block) for block in node.guard.blocked()]
+
+
+@router.delete("/{node}/blocked", status_code=200)
+async def unblock_all(node: Node) -> Json:
+    """Lift every block."""
+    return {"unblocked": await node.guard.unblock_all()}
+
+
+@router.delete("/{node}/blocked/{address}", status_code=204)
+async def unblock(node: Node, address: str) -> Response:
+    """Lift the block of one address."""
+    await node.guard.unblock(address)
+    return Response(status_code=204)
+
+
+def node_as_json(node: NodePorts) -> Json:
+    """The state of a node for JSON and people; secrets are masked."""
+    state, mail = node.reconciler.state, node.outbox.status
+    return {
+        "node": state.node,
+        "stage": state.stage.value,
+        "link": state.link.value,
+        "in_sync": state.in_sync,
+        "revision": state.revision,
+        "revision_pushed": state.revision_pushed,
+        "last_error": state.last_error,
+        "pending": state.pending.as_dict() if state.pending is not None else None,
+        "last_drift": list(state.last_drift),
+        "faults": list(state.faults),
+        "last_audit_s": state.last_audit_s,
+        "rows": state.rows,
+        "mailboxes": state.mailboxes,
+        "blocked": len(node.guard.blocked()),
+        "mail": {
+            "configured": mail.configured,
+            "waiting": mail.waiting,
+            "sent": mail.sent,
+            "failed": mail.failed,
+            "problem": mail.problem,
+        },
+    }

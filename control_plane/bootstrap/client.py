@@ -1,0 +1,98 @@
+"""Asks the running control plane over its own API; blocking, for commands."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import quote
+
+from control_plane.bootstrap.wiring import Wiring
+from control_plane.errors import ControlPlaneError, Unreachable
+
+ANSWER_S = 70.0
+"""Longer than the longest wait the API itself allows."""
+
+
+class RequestRefused(ControlPlaneError):
+    """The control plane answered with a problem; the text is its sentence."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class Client:
+    """The API of the control plane that runs on this state directory."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._node = quote(wiring.settings.node, safe="")
+
+    def node(self) -> dict[str, Any]:
+        """How the node stands. Raises: Unreachable (no control plane answers), RequestRefused."""
+        found: dict[str, Any] = self._ask("GET", "")
+        return found
+
+    def contacts(self) -> dict[str, str]:
+        """SIP user name -> contact of what is registered."""
+        found: dict[str, str] = self._ask("GET", "/contacts")
+        return found
+
+    def plan(self) -> dict[str, Any]:
+        """What an apply would do now."""
+        found: dict[str, Any] = self._ask("POST", "/plan")
+        return found
+
+    def apply(self) -> dict[str, Any]:
+        """Push what differs."""
+        found: dict[str, Any] = self._ask("POST", "/apply")
+        return found
+
+    def follow(self, revision: int, within_s: float) -> dict[str, Any]:
+        """Nudge the push; how the node stands when it holds `revision`, or after `within_s`."""
+        found: dict[str, Any] = self._ask("POST", f"/follow?revision={revision}&within_s={within_s:g}")
+        return found
+
+    def blocked(self) -> list[dict[str, Any]]:
+        """The addresses refused now."""
+        found: list[dict[str, Any]] = self._ask("GET", "/blocked")
+        return found
+
+    def unblock(self, address: str) -> None:
+        """Lift one block."""
+        self._ask("DELETE", f"/blocked/{quote(address, safe='')}")
+
+    def unblock_all(self) -> int:
+        """Lift all blocks; how many there were."""
+        return int(self._ask("DELETE", "/blocked")["unblocked"])
+
+    def _ask(self, method: str, path: str) -> Any:
+        settings = self._wiring.settings
+        connection = http.client.HTTPConnection(settings.api_host, settings.api_port, timeout=ANSWER_S)
+        token = self._wiring.secrets.api_token.get_secret_value()
+        try:
+            connection.request(
+                method, f"/api/v1/nodes/{self._node}{path}", headers={"Authorization": f"Bearer {token}"}
+            )
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as exc:
+            raise Unreachable(
+                f"The control plane does not answer at {self._wiring.api_url}: "
+                "start it with 'wirechief lab up'."
+            ) from exc
+        finally:
+            connection.close()
+        return _content(answer.status, body)
+
+
+def _content(status: int, body: bytes) -> Any:
+    try:
+        value = json.loads(body) if body else None
+    except ValueError:
+        value = None
+    if status < 300:
+        return value
+    detail = value.get("detail") if isinstance(value, dict) else None
+    raise RequestRefused(status, str(detail or f"The control plane answered with status {status}."))

@@ -1,0 +1,160 @@
+"""The lab as one thing: containers, database with the demo, control plane process, first push."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from control_plane.adapters.containers import LabStatus
+from control_plane.adapters.engine import ContainerState
+from control_plane.bootstrap import process
+from control_plane.bootstrap.client import Client
+from control_plane.bootstrap.wiring import Wiring
+from control_plane.domain.model import Model
+from control_plane.errors import ControlPlaneError, LabError, Unreachable
+from control_plane.service.demo import DemoPlace, load_demo
+
+READY_S = 60.0
+"""From the start of the control plane until everything is pushed."""
+_LOOK_AGAIN_S = 0.05
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LabReady:
+    """A lab that is up. `code` is the authorization code of the demo, known at its first start only."""
+
+    already_up: bool
+    code: str | None
+    restart_needed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabView:
+    """How the lab stands. `node` is what the control plane says of its node; None when it does not run.
+
+    `contacts` maps SIP user names to where they are registered; None when it cannot be known.
+    """
+
+    containers: LabStatus | None
+    containers_problem: str | None
+    control_plane: int | None
+    node: dict[str, Any] | None
+    contacts: dict[str, str] | None
+
+
+def up(wiring: Wiring, report: Report) -> LabReady:
+    """Brings up whatever is not, and returns when the node holds the whole model.
+
+    Raises:
+        LabError: with the remedy.
+    """
+    lab = wiring.lab(report)
+    if wiring.pid_file.running() is not None and _settled(wiring):
+        status = lab.status()
+        if status.node is status.carrier is ContainerState.RUNNING:
+            return LabReady(True, None, status.restart_needed)
+    status = lab.up()
+    code = asyncio.run(_prepare_database(wiring))
+    started = None
+    if wiring.pid_file.running() is None:
+        report("starting the control plane")
+        started = process.start_detached(wiring)
+    _wait_until_settled(wiring, started, report)
+    return LabReady(False, code, status.restart_needed)
+
+
+def down(wiring: Wiring, report: Report) -> bool:
+    """Stops the control plane and both containers; everything kept stays. False when nothing ran."""
+    ran = process.stop(wiring)
+    if ran:
+        report("the control plane is stopped")
+    lab = wiring.lab(report)
+    status = lab.status()
+    lab.down()
+    return ran or ContainerState.ABSENT not in (status.node, status.carrier)
+
+
+def view(wiring: Wiring) -> LabView:
+    """How everything stands, as far as it can be known."""
+    containers, problem = None, None
+    try:
+        containers = wiring.lab().status()
+    except LabError as exc:
+        problem = str(exc)
+    client = Client(wiring)
+    node, contacts = None, None
+    pid = wiring.pid_file.running()
+    if pid is not None:
+        node = _or_none(client.node)
+        contacts = _or_none(client.contacts)
+    return LabView(containers, problem, pid, node, contacts)
+
+
+def _or_none(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    try:
+        return ask()
+    except ControlPlaneError:
+        return None
+
+
+async def _prepare_database(wiring: Wiring) -> str | None:
+    """Makes or upgrades the database and loads the demo into an empty one; the demo's code if it did."""
+    s = wiring.settings
+    async with wiring.store() as store:
+        return await load_demo(store, DemoPlace(s.node, s.carrier_address, s.carrier_sip_port))
+
+
+async def read_model(wiring: Wiring) -> Model:
+    """The newest model."""
+    async with wiring.store() as store:
+        return (await store.snapshot()).model
+
+
+def registered(wiring: Wiring) -> dict[str, str] | None:
+    """SIP user name -> contact of what is registered now; None when nobody can be asked."""
+    if wiring.pid_file.running() is not None:
+        return _or_none(Client(wiring).contacts)
+    try:
+        return asyncio.run(_contacts(wiring))
+    except ControlPlaneError:
+        return None
+
+
+async def _contacts(wiring: Wiring) -> dict[str, str]:
+    async with wiring.connected() as link:
+        return await link.contacts()
+
+
+def _settled(wiring: Wiring) -> bool:
+    """Whether the control plane answers and its node needs nothing that it would push by itself."""
+    try:
+        node = Client(wiring).node()
+    except ControlPlaneError:
+        return False
+    return bool(node["in_sync"]) or (not wiring.settings.auto_apply and node["link"] == "connected")
+
+
+def _wait_until_settled(wiring: Wiring, started: subprocess.Popen[bytes] | None, report: Report) -> None:
+    deadline = time.monotonic() + READY_S
+    while not _settled(wiring):
+        if started is not None:
+            process.require_alive(started, wiring)
+        if time.monotonic() > deadline:
+            raise LabError(f"The node was not in sync within {READY_S:g} s: {_why_not(wiring)}")
+        time.sleep(_LOOK_AGAIN_S)
+    report("everything is pushed")
+
+
+def _why_not(wiring: Wiring) -> str:
+    try:
+        node = Client(wiring).node()
+    except Unreachable as exc:
+        return str(exc)
+    reasons = [node["last_error"], *node["faults"], f"'{wiring.log_file}' may say more"]
+    return "; ".join(str(reason) for reason in reasons if reason) + "."

@@ -1,0 +1,103 @@
+"""Locks between processes, as advisory locks on files: the kernel drops them when their holder dies."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from control_plane.errors import LabError, PlanError
+
+PUSH_DEADLINE_S = 60.0
+"""A first push of 10 000 extensions takes a few seconds."""
+_LOOK_AGAIN_S = 0.005
+
+
+def exclusive_on(state_dir: Path, node: str) -> Callable[[], AbstractAsyncContextManager[None]]:
+    """Makes the lock that keeps other processes from pushing to `node` at the same time."""
+    path = state_dir / f"push-{node}.lock"
+
+    @asynccontextmanager
+    async def exclusive() -> AsyncIterator[None]:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            await _acquire(descriptor, node)
+            yield
+        finally:
+            os.close(descriptor)  # which releases it
+
+    return exclusive
+
+
+async def _acquire(descriptor: int, node: str) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PUSH_DEADLINE_S
+    while not try_lock(descriptor):
+        if loop.time() > deadline:
+            raise PlanError(
+                f"Another process has been pushing to node {node} for {PUSH_DEADLINE_S:g} s: "
+                "end it, or wait and try again."
+            )
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Takes the exclusive lock of an open file; False when another process has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class PidFile:
+    """Names the process that runs the control plane of a state directory, and proves that it lives.
+
+    The lock on the file counts and not the number in it, so a file that a crash left behind is no obstacle
+    and a number that another program got meanwhile is never taken for ours.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.path = state_dir / "control-plane.pid"
+        self._descriptor: int | None = None
+
+    def hold(self) -> None:
+        """Be the running process until this process ends.
+
+        Raises:
+            LabError: another one is.
+        """
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not try_lock(descriptor):
+            os.close(descriptor)
+            self.require_free()
+            raise LabError(f"{self.path} is locked by another process: try again.")
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor  # open, and so locked, until this process ends
+
+    def running(self) -> int | None:
+        """The process that runs the control plane now; None when none does."""
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            if try_lock(descriptor):
+                return None
+            text = os.pread(descriptor, 20, 0).strip()
+            return int(text) if text.isdigit() else None
+        finally:
+            os.close(descriptor)
+
+    def require_free(self) -> None:
+        """Raises LabError when a process runs the control plane already."""
+        pid = self.running()
+        if pid is not None:
+            raise LabError(
+                f"The control plane of {self.path.parent} runs already (process {pid}): "
+                "stop it with 'wirechief lab down' first."
+            )

@@ -1,0 +1,97 @@
+"""The running control plane: store, link, reconciler, guard and outbox in one asyncio process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from control_plane.adapters.ami import AmiLink
+from control_plane.adapters.mail import mailer_of
+from control_plane.adapters.voicemail import VoicemailSpool
+from control_plane.apply.guard import Guard, exempt_of, policy_of
+from control_plane.apply.reconciler import Reconciler
+from control_plane.bootstrap.wiring import Wiring
+from control_plane.errors import AsteriskError
+from control_plane.service.notify import Outbox
+from control_plane.store import SqlStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """The parts that run, for those who ask them."""
+
+    wiring: Wiring
+    store: SqlStore
+    link: AmiLink
+    reconciler: Reconciler
+    guard: Guard
+    outbox: Outbox
+
+
+@asynccontextmanager
+async def running(wiring: Wiring) -> AsyncIterator[ControlPlane]:
+    """Everything running until the block ends; then it is stopped in order and closed.
+
+    A node that cannot be reached is no reason not to run: the link goes on trying.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    async with wiring.store() as store:
+        plane = _assembled(wiring, store)
+        tasks = [
+            _start("link", _connect(plane.link)),
+            _start("reconciler", plane.reconciler.run()),
+            _start("guard", plane.guard.run()),
+            _start("outbox", plane.outbox.run()),
+        ]
+        try:
+            yield plane
+        finally:
+            for task in reversed(tasks):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await plane.link.close()
+
+
+def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
+    settings, clock = wiring.settings, wiring.clock
+    link = wiring.link()
+    guard = Guard(
+        link, store, clock, node=settings.node, policy=policy_of(settings), exempt=exempt_of(settings)
+    )
+    outbox = Outbox(
+        link,
+        store,
+        clock,
+        node=settings.node,
+        mailer=mailer_of(settings, clock),
+        recordings=VoicemailSpool(settings.state_dir / "node" / "spool"),
+    )
+    return ControlPlane(wiring, store, link, wiring.reconciler(store, link), guard, outbox)
+
+
+async def _connect(link: AmiLink) -> None:
+    # The first attempt may fail; from then on the link tries by itself.
+    with contextlib.suppress(AsteriskError):
+        await link.connect()
+
+
+def _start(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_report)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.critical(
+            "%s ended and is needed: restart the control plane", task.get_name(), exc_info=task.exception()
+        )

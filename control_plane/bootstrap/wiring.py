@@ -1,0 +1,136 @@
+"""Puts the parts together: which store, which links, which lock, from the settings and the secrets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from control_plane.adapters.ami import AmiAddress, AmiLink, AmiTiming
+from control_plane.adapters.carrier import Carrier
+from control_plane.adapters.clock import SystemClock
+from control_plane.adapters.containers import Lab, node_start
+from control_plane.adapters.secrets import LabSecrets, load_or_make_secrets
+from control_plane.apply.handsets import Intake
+from control_plane.apply.reconciler import Reconciler
+from control_plane.apply.state import Options
+from control_plane.bootstrap.locks import PidFile, exclusive_on
+from control_plane.errors import LabError
+from control_plane.ports import Clock
+from control_plane.render.static import NodeStart
+from control_plane.service.devices import SipAddress
+from control_plane.service.handset import take_in, take_in_pin
+from control_plane.settings import Settings
+from control_plane.store import SqlStore, open_store
+
+DATABASE_FILE = "wirechief.sqlite3"
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Everything that is made from settings and secrets; nothing is opened or started by having one."""
+
+    settings: Settings
+    secrets: LabSecrets = field(repr=False)
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def state_dir(self) -> Path:
+        return self.settings.state_dir
+
+    @property
+    def pid_file(self) -> PidFile:
+        return PidFile(self.state_dir)
+
+    @property
+    def log_file(self) -> Path:
+        return self.state_dir / "control-plane.log"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self.settings.api_host}:{self.settings.api_port}"
+
+    @property
+    def sip_address(self) -> SipAddress:
+        s = self.settings
+        return SipAddress(s.sip_address, s.sip_port, s.sip_tls_port)
+
+    @property
+    def node_start(self) -> NodeStart:
+        return node_start(self.settings, self.secrets)
+
+    def lab(self, report: Callable[[str], None] = lambda line: None) -> Lab:
+        """The containers of the lab."""
+        return Lab(self.settings, self.secrets, report)
+
+    def carrier(self) -> Carrier:
+        """The outside world of the lab."""
+        return Carrier(self.settings, self.secrets.carrier_ami.get_secret_value())
+
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[SqlStore]:
+        """The database of the state directory, its schema brought up to date."""
+        store = await open_store(self.state_dir / DATABASE_FILE, self.clock)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    def link(self, timing: AmiTiming | None = None) -> AmiLink:
+        """The link to the node, not yet connected."""
+        s = self.settings
+        return AmiLink(AmiAddress(s.ami_host, s.ami_port, s.ami_user, self.secrets.ami), timing)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[AmiLink]:
+        """The link to the node, for the length of one command.
+
+        Raises:
+            Unreachable, LoginRefused
+        """
+        link = self.link()
+        try:
+            await link.connect()
+            yield link
+        finally:
+            await link.close()
+
+    def reconciler(self, store: SqlStore, link: AmiLink) -> Reconciler:
+        """What pushes to the node; the lock keeps the pushes of several processes apart."""
+        return Reconciler(
+            self.settings.node,
+            link,
+            store,
+            Intake(partial(take_in, store, self.clock), partial(take_in_pin, store)),
+            options=Options(auto_apply=self.settings.auto_apply),
+            exclusive=exclusive_on(self.state_dir, self.settings.node),
+        )
+
+
+def read_settings() -> Settings:
+    """The settings of the environment.
+
+    Raises:
+        LabError: a variable has a value its rule does not allow; the text names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        rule = str(first["msg"]).removeprefix("Value error, ")
+        names = [f"WIRECHIEF_{str(part).upper()}" for part in first["loc"][:1]] or ["WIRECHIEF_..."]
+        raise LabError(f"{names[0]}: {rule[:1].lower()}{rule[1:]}.") from None
+
+
+def wire(settings: Settings | None = None) -> Wiring:
+    """The wiring of these settings, or of the environment's; makes the secrets at first use.
+
+    Raises:
+        LabError: a setting is wrong, or the state directory cannot be used.
+    """
+    known = settings or read_settings()
+    return Wiring(known, load_or_make_secrets(known.state_dir))

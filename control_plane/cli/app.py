@@ -1,0 +1,87 @@
+"""The command `wirechief`: its groups, its version, and what becomes of an error."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import sys
+from collections.abc import Coroutine
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.exceptions import TyperException
+
+from control_plane.cli.output import complain, say
+from control_plane.errors import ControlPlaneError
+from control_plane.service.writing import By
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="wirechief",
+    help="Control plane for Asterisk: one model, planned changes, pushed without a reload, proven by calls.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def program_version() -> str:
+    """The installed version; "unknown" when run from a tree that is not installed."""
+    try:
+        return version("wirechief")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"wirechief {program_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Settings come from the environment (WIRECHIEF_...); docs/settings.md lists them."""
+
+
+def by() -> By:
+    """Who the audit log names for changes made here."""
+    try:
+        return By(f"cli {getpass.getuser()}")
+    except (OSError, KeyError):  # no entry for this user id, as in a container
+        return By("cli")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs the asynchronous part of a command."""
+    return asyncio.run(work)
+
+
+def main() -> None:
+    """The entry point: runs one command and exits with its code; an error is one sentence and exit 1."""
+    # What a command reports it prints; the log is for the control plane process.
+    logging.basicConfig(level=logging.CRITICAL)
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        code = app(standalone_mode=False)
+    except ControlPlaneError as exc:
+        complain(str(exc))
+        return 1
+    except TyperException as exc:
+        message = getattr(exc, "format_message", exc.__str__)()
+        if message:
+            complain(f"{message} ('wirechief --help' and 'wirechief COMMAND --help' say what is possible.)")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code if isinstance(code, int) else 0

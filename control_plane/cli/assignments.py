@@ -1,0 +1,108 @@
+"""`key=value` on the command line as a patch of an extension: dotted names, values typed by the field."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import SecretStr
+
+from control_plane.domain.entities import Entity
+from control_plane.domain.extension import Extension
+from control_plane.errors import InvalidField
+
+TRUE = frozenset({"true", "yes", "on", "1"})
+FALSE = frozenset({"false", "no", "off", "0"})
+NONE = frozenset({"", "none", "null"})
+FIXED = ("org", "key")
+DERIVED = ("forwarding.vip_ring_devices",)
+"""Follow from other fields."""
+
+
+def settable() -> tuple[str, ...]:
+    """Every dotted name `set extension` takes."""
+    return tuple(name for name in _names(Extension, "") if name not in FIXED and name not in DERIVED)
+
+
+def _names(entity: type[Entity], prefix: str) -> Iterable[str]:
+    for name, info in entity.model_fields.items():
+        nested = info.annotation
+        if isinstance(nested, type) and issubclass(nested, Entity):
+            yield from _names(nested, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def parse(assignments: Iterable[str]) -> dict[str, object]:
+    """The nested patch of these `name=value` texts; lists are separated by commas, "none" clears.
+
+    Raises:
+        InvalidField: a name that is none of an extension's, or a value that is none of its field's.
+    """
+    patch: dict[str, object] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise InvalidField(assignment, "is not NAME=VALUE, such as dnd=true")
+        *path, last = name.split(".")
+        holder, entity = patch, _entity_at(path, name)
+        for part in path:
+            nested = holder.setdefault(part, {})
+            if not isinstance(nested, dict):
+                raise InvalidField(part, "is set both as a whole and in part")
+            holder = nested
+        if name not in settable():
+            raise _unknown(name)
+        holder[last] = _typed(name, entity.model_fields[last].annotation, value)
+    return patch
+
+
+def _entity_at(path: list[str], name: str) -> type[Entity]:
+    entity: type[Entity] = Extension
+    for part in path:
+        info = entity.model_fields.get(part)
+        nested = info.annotation if info is not None else None
+        if not (isinstance(nested, type) and issubclass(nested, Entity)):
+            raise _unknown(name)
+        entity = nested
+    return entity
+
+
+def _unknown(name: str) -> InvalidField:
+    return InvalidField(name, f"is no field that can be set; there are {', '.join(settable())}")
+
+
+def _typed(name: str, annotation: Any, value: str) -> object:
+    """`value` as what the field takes; the field's own rules are checked when it is saved."""
+    kinds = tuple(_kinds(annotation))
+    if types.NoneType in kinds and value.lower() in NONE:
+        return None
+    if tuple in kinds:
+        return (
+            () if value.lower() in NONE else tuple(part.strip() for part in value.split(",") if part.strip())
+        )
+    if bool in kinds:
+        return _switch(name, value)
+    if int in kinds:
+        return int(value) if value.isascii() and value.isdigit() else value
+    return SecretStr(value) if SecretStr in kinds else value
+
+
+def _switch(name: str, value: str) -> bool:
+    if value.lower() in TRUE:
+        return True
+    if value.lower() in FALSE:
+        return False
+    raise InvalidField(name, "must be true or false")
+
+
+def _kinds(annotation: Any) -> Iterable[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType):
+        for part in get_args(annotation):
+            yield from _kinds(part)
+    else:
+        yield origin or annotation

@@ -1,0 +1,205 @@
+"""`wirechief lab ...`, `serve` and `carrier ...`: the lab up and down, and the world outside."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from control_plane.adapters.carrier import Behaviour
+from control_plane.bootstrap import lab, process
+from control_plane.bootstrap.lab import LabView
+from control_plane.bootstrap.wiring import Wiring, wire
+from control_plane.cli.app import app, run
+from control_plane.cli.output import JsonOption, console, facts, print_json, progress, say, table, yes_no
+from control_plane.cli.references import number_of
+from control_plane.domain.model import Model
+from control_plane.service.devices import credentials_of
+
+lab_app = typer.Typer(no_args_is_help=True, help="The lab: a PBX node, a carrier and the control plane.")
+carrier_app = typer.Typer(no_args_is_help=True, help="The world outside: calls in, and how numbers behave.")
+app.add_typer(lab_app, name="lab")
+app.add_typer(carrier_app, name="carrier")
+
+
+@lab_app.command("up")
+def up() -> None:
+    """Start whatever does not run, push everything, and say what to do next."""
+    begun = time.monotonic()
+    wiring = wire()
+    ready = lab.up(wiring, progress)
+    if ready.already_up:
+        say("The lab is up already.")
+    else:
+        say(f"The lab is up ({time.monotonic() - begun:.1f} s).")
+    for name in ready.restart_needed:
+        say(f"Changed settings wait for a restart ({name}): wirechief lab down, then wirechief lab up.")
+    _say_what_next(wiring, ready.code)
+
+
+def _say_what_next(wiring: Wiring, code: str | None) -> None:
+    sip = wiring.sip_address
+    facts(
+        "",
+        {
+            "API": f"{wiring.api_url}/api/v1 (openapi.json there describes it)",
+            "token": f"api_token in {wiring.state_dir}/secrets.json",
+            "SIP server": f"{sip.host} port {sip.port} UDP and TCP, {sip.tls_port} TLS",
+            "softphones": "wirechief lab credentials",
+            "log": str(wiring.log_file),
+        },
+    )
+    if code is not None:
+        say(f"Authorization code of acme in Singapore: {code} (shown once, kept nowhere; R56)")
+    say("\nTry:")
+    for line in (
+        "wirechief explain --from 101 --to 100",
+        "wirechief set extension 100 forwarding.enabled=true",
+        "wirechief call --from +6531234567 --to 100",
+    ):
+        console().print(Text(f"  {line}", style="bold"), soft_wrap=True)
+
+
+@lab_app.command("down")
+def down() -> None:
+    """Stop control plane, node and carrier; everything kept stays for the next start."""
+    if lab.down(wire(), progress):
+        say("The lab is down; 'wirechief lab up' brings it back as it was.")
+    else:
+        say("The lab was down already.")
+
+
+@lab_app.command("status")
+def status(as_json: JsonOption = False) -> None:
+    """Show containers, control plane, whether all is in sync, registered devices and blocked addresses."""
+    wiring = wire()
+    view = lab.view(wiring)
+    model = run(lab.read_model(wiring))
+    if as_json:
+        print_json(_status_json(view, wiring, model))
+        return
+    facts("", _status_facts(view, wiring))
+    _print_registered(view, model)
+
+
+def _status_json(view: LabView, wiring: Wiring, model: Model) -> dict[str, Any]:
+    containers = view.containers
+    return {
+        "node": containers.node.value if containers else None,
+        "carrier": containers.carrier.value if containers else None,
+        "containers_problem": view.containers_problem,
+        "restart_needed": list(containers.restart_needed) if containers else [],
+        "control_plane": {"running": view.control_plane is not None, "pid": view.control_plane},
+        "api": f"{wiring.api_url}/api/v1",
+        "sync": view.node,
+        "registered": sorted(view.contacts) if view.contacts is not None else None,
+        "devices": sum(len(devices) for devices in model.devices.values()),
+    }
+
+
+def _status_facts(view: LabView, wiring: Wiring) -> dict[str, str]:
+    containers, node = view.containers, view.node
+    found = {
+        "node": containers.node.value if containers else view.containers_problem or "unknown",
+        "carrier": containers.carrier.value if containers else "unknown",
+        "control plane": f"running (process {view.control_plane})" if view.control_plane else "not running",
+        "API": f"{wiring.api_url}/api/v1",
+    }
+    if containers and containers.restart_needed:
+        found["restart needed"] = ", ".join(containers.restart_needed)
+    if node is not None:
+        found["in sync"] = yes_no(node["in_sync"])
+        found["revision"] = f"{node['revision']}, in Asterisk: {node['revision_pushed']}"
+        found["rows"] = f"{node['rows']} rows, {node['mailboxes']} mailboxes"
+        if node["last_error"]:
+            found["last error"] = node["last_error"]
+        for fault in node["faults"]:
+            found["fault"] = fault
+        found["blocked"] = f"{node['blocked']} addresses" if node["blocked"] else "nobody"
+        if node["mail"]["problem"]:
+            found["mail"] = node["mail"]["problem"]
+    return found
+
+
+def _print_registered(view: LabView, model: Model) -> None:
+    if view.contacts is None:
+        say("registered: unknown, the control plane cannot be asked")
+        return
+    rows = [
+        (f"{device.org}/{device.extension}", device.kind.value, device.id, view.contacts[device.id])
+        for devices in model.devices.values()
+        for device in devices
+        if device.id in view.contacts
+    ]
+    if rows:
+        table("registered devices", ("extension", "kind", "SIP user", "contact"), sorted(rows))
+    else:
+        say("registered: no device")
+
+
+@lab_app.command("credentials")
+def credentials(as_json: JsonOption = False) -> None:
+    """What to type into a softphone, for each device; passwords in clear."""
+    wiring = wire()
+    model = run(lab.read_model(wiring))
+    found = [
+        credentials_of(device, wiring.sip_address)
+        for _, devices in sorted(model.devices.items())
+        for device in devices
+    ]
+    if as_json:
+        print_json(found)
+        return
+    columns = ("extension", "kind", "sip_user", "sip_password", "host", "port", "transport")
+    table("", columns, ([str(entry[name]) for name in columns] for entry in found))
+
+
+@lab_app.command("log")
+def log() -> None:
+    """Follow the control plane's log; Ctrl-C stops following and nothing else."""
+    wiring = wire()
+    say(f"--- {wiring.log_file} --- Ctrl-C ends this view; the lab goes on until 'wirechief lab down'.")
+    os.execvp("tail", ["tail", "-n", "20", "-F", str(wiring.log_file)])  # noqa: S606 - no shell needed
+
+
+@app.command("serve")
+def serve() -> None:
+    """Run the control plane in the foreground, for service managers; SIGTERM ends it in order."""
+    wiring = wire()
+    wiring.pid_file.require_free()
+    line = process.command_line()
+    os.execve(line[0], line, process.environment())  # noqa: S606 - no shell needed
+
+
+@carrier_app.command("call")
+def carrier_call(
+    from_: Annotated[str, typer.Option("--from", metavar="NUMBER", help="A number outside, or 'anonymous'.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="DID", help="One of our numbers, or an extension with one.")
+    ],
+    seconds: Annotated[int, typer.Option("--seconds", min=1, help="How long to talk once answered.")] = 5,
+    ring: Annotated[int, typer.Option("--ring", min=1, help="How long to ring at most.")] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the outside call in."""
+    wiring = wire()
+    model = run(lab.read_model(wiring))
+    dialled = number_of(model, to, None)
+    ended = run(wiring.carrier().call(from_, dialled, talk_s=seconds, ring_s=ring))
+    if as_json:
+        print_json({"end": ended.end.value, "cause": ended.cause, "talked_s": ended.talked_s})
+    else:
+        say(f"{from_} called {dialled}: {ended.end.value} (cause {ended.cause}), talked {ended.talked_s} s")
+
+
+@carrier_app.command("set")
+def carrier_set(
+    number: Annotated[str, typer.Argument(help="A number outside.")],
+    behaviour: Annotated[Behaviour, typer.Argument(help="What it does when it is called.")],
+) -> None:
+    """Set how a number outside behaves from the next call on."""
+    run(wire().carrier().set_number(number, behaviour))
+    say(f"{number}: {behaviour.value}")

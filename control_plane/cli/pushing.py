@@ -1,0 +1,121 @@
+"""`wirechief plan`, `apply` and `drift`: what differs between the model and Asterisk, and ending it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from control_plane.apply.reports import applied_as_dict
+from control_plane.bootstrap.client import Client
+from control_plane.bootstrap.wiring import Wiring, wire
+from control_plane.cli.app import app, run
+from control_plane.cli.output import JsonOption, console, print_json, say
+from control_plane.plan.changes import Drift
+
+NOTHING, CHANGES = 0, 2
+
+
+@app.command("plan")
+def plan(as_json: JsonOption = False) -> None:
+    """Show what an apply would do. Exit 0: nothing, 2: changes, 1: error."""
+    _show_and_exit(read_plan(wire()), as_json, "Nothing to do: Asterisk holds what the model says.")
+
+
+@app.command("drift")
+def drift(as_json: JsonOption = False) -> None:
+    """Show only what is not the model's doing: edited, lost or foreign. Exit codes as for plan."""
+    found = read_plan(wire())
+    steps = [step for step in found["steps"] if step["drift"] != Drift.MODEL_MOVED.value]
+    counts: dict[str, int] = {}
+    for step in steps:
+        counts[step["drift"]] = counts.get(step["drift"], 0) + 1
+    _show_and_exit(
+        {**found, "steps": steps, "counts": counts},
+        as_json,
+        "No drift: nobody touched Asterisk but the model.",
+    )
+
+
+@app.command("apply")
+def apply(as_json: JsonOption = False) -> None:
+    """Push what differs and verify it. Exit 1 when something could not be done."""
+    found = push_now(wire())
+    if as_json:
+        print_json(found)
+    elif not found["steps"]:
+        say("Nothing to do: Asterisk holds what the model says.")
+    else:
+        show_steps(found["plan"]["steps"])
+        took = f"{found['took_s'] * 1000:.0f} ms"
+        say(
+            f"{_counted(found['counts'])} in {took}; read back and verified."
+            if found["ok"]
+            else f"{_counted(found['counts'])} in {took}."
+        )
+        for problem in found["problems"]:
+            say(f"  {problem}")
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def read_plan(wiring: Wiring) -> dict[str, Any]:
+    """The plan, by the control plane when it runs, else by this process."""
+    if wiring.pid_file.running() is not None:
+        return Client(wiring).plan()
+    return run(_plan_here(wiring))
+
+
+async def _plan_here(wiring: Wiring) -> dict[str, Any]:
+    async with wiring.store() as store, wiring.connected() as link:
+        return (await wiring.reconciler(store, link).plan()).as_dict()
+
+
+def push_now(wiring: Wiring) -> dict[str, Any]:
+    """Pushes what differs, by the control plane when it runs, else by this process."""
+    if wiring.pid_file.running() is not None:
+        return Client(wiring).apply()
+    return run(_apply_here(wiring))
+
+
+async def _apply_here(wiring: Wiring) -> dict[str, Any]:
+    async with wiring.store() as store, wiring.connected() as link:
+        return applied_as_dict(await wiring.reconciler(store, link).apply())
+
+
+def _show_and_exit(found: Mapping[str, Any], as_json: bool, nothing: str) -> None:
+    if as_json:
+        print_json(found)
+    elif not found["steps"]:
+        say(nothing)
+    else:
+        show_steps(found["steps"])
+        say(f"{_counted(found['counts'])}: 'wirechief apply' does this.")
+    raise typer.Exit(CHANGES if found["steps"] else NOTHING)
+
+
+_MARKS = {"put": "+", "delete": "-", "write_file": "~", "edit_mailbox": "~", "reload": "*"}
+
+
+def show_steps(steps: list[dict[str, Any]]) -> None:
+    """Steps in order: what, why, which kind of drift, and the difference; secrets are masked already."""
+    out = console()
+    for step in steps:
+        kind = "" if step["drift"] == Drift.MODEL_MOVED.value else f" [{step['drift']}]"
+        calls = "  (calls notice)" if step["touches_calls"] else ""
+        head = Text.assemble(
+            (f"{_MARKS.get(step['op'], '?')} ", "bold"),
+            (step["artefact"], "cyan"),
+            (kind, "yellow"),
+            (calls, "red"),
+        )
+        out.print(head, soft_wrap=True)
+        out.print(Text(f"    {step['reason']}"), soft_wrap=True)
+        for line in step["diff"]:
+            out.print(Text(f"      {line}", style="dim"), soft_wrap=True)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items())

@@ -1,0 +1,149 @@
+"""How people name things on the command line: 100, acme/100, +6531234567, anonymous."""
+
+from __future__ import annotations
+
+from control_plane.callpath.explain import CallerId, InsideCaller, OutsideCaller
+from control_plane.domain.extension import Device
+from control_plane.domain.model import ExtensionId, Model
+from control_plane.domain.regions import is_e164, tidy
+from control_plane.errors import Conflict, InvalidField, UnknownEntity
+
+ANONYMOUS = "anonymous"
+_NAMED_AT_MOST = 8
+_EXTENSION_DIGITS_MAX = 6
+
+
+def extension_id(model: Model, text: str, org: str | None = None) -> ExtensionId:
+    """The extension `text` names: "acme/100", or "100" where only one organisation has it.
+
+    Raises:
+        UnknownEntity: there is none.
+        Conflict: several organisations have it.
+    """
+    found = [ident for ident in _candidates(model, text) if org is None or ident[0] == org]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UnknownEntity("extension", text if org is None or "/" in text else f"{org}/{text}")
+    named = " or ".join("/".join(ident) for ident in sorted(found)[:_NAMED_AT_MOST])
+    raise Conflict(f"Extension {text} exists in several organisations: write {named}.")
+
+
+def _candidates(model: Model, text: str) -> list[ExtensionId]:
+    org, slash, key = text.partition("/")
+    if slash:
+        return [(org, key)] if (org, key) in model.extensions else []
+    return [ident for ident in model.extensions if ident[1] == text]
+
+
+def is_extension(model: Model, text: str) -> bool:
+    """Whether `text` names at least one extension."""
+    return bool(_candidates(model, text))
+
+
+def party(model: Model, text: str, org: str | None = None) -> str:
+    """The name under which explain knows who takes part in a call: "org/key", or a number as E.164.
+
+    Raises:
+        UnknownEntity, Conflict: as for an extension.
+    """
+    if is_outside(model, text):
+        return outside_number(model, text)
+    return "/".join(extension_id(model, text, org))
+
+
+def is_outside(model: Model, text: str) -> bool:
+    """Whether `text` is a number outside rather than an extension."""
+    if is_extension(model, text):
+        return False
+    digits = tidy(text)
+    return digits.startswith("+") or (digits.isdigit() and len(digits) > _EXTENSION_DIGITS_MAX)
+
+
+def outside_number(model: Model, text: str) -> str:
+    """`text` as E.164; where all sites share a region, national notation is understood as well.
+
+    Raises:
+        InvalidField: it is no telephone number.
+    """
+    digits = tidy(text)
+    if not is_e164(digits):
+        regions = {site.region for site in model.sites.values()}
+        sites = list(model.sites.values())
+        digits = sites[0].numbering.normalise(digits) if len(regions) == 1 else digits
+    if not is_e164(digits):
+        raise InvalidField(
+            text, "is neither an extension nor a telephone number; write +, country code and number"
+        )
+    return digits
+
+
+def caller_and_dialled(model: Model, from_: str, to: str, org: str | None) -> tuple[CallerId, str]:
+    """Who calls and what arrives as dialled digits.
+
+    A caller outside reaches an extension through its number.
+
+    Raises:
+        UnknownEntity, Conflict, InvalidField
+    """
+    if from_ != ANONYMOUS and not is_outside(model, from_):
+        ident = extension_id(model, from_, org)
+        return InsideCaller(*ident), _dialled_inside(model, ident, to)
+    number = None if from_ == ANONYMOUS else outside_number(model, from_)
+    dialled = number_of(model, to, org)
+    return OutsideCaller(trunk_to(model, dialled), number), dialled
+
+
+def _dialled_inside(model: Model, caller: ExtensionId, to: str) -> str:
+    org, slash, key = to.partition("/")
+    if not slash:
+        return tidy(to)
+    if org == caller[0]:
+        return key
+    return number_of(model, to, None)
+
+
+def number_of(model: Model, text: str, org: str | None) -> str:
+    """The number that reaches `text` from outside: a number as it is, an extension's own.
+
+    Raises:
+        InvalidField: the extension has no number.
+        UnknownEntity, Conflict
+    """
+    if not is_extension(model, text):
+        return outside_number(model, text)
+    ident = extension_id(model, text, org)
+    number = model.extensions[ident].number
+    if number is None:
+        raise InvalidField(
+            "to", f"extension {text} has no number, so nobody outside can call it: assign one first"
+        )
+    return number
+
+
+def trunk_to(model: Model, e164: str) -> str:
+    """The trunk over which calls to this number come in: its site's, else the only one there is.
+
+    Raises:
+        InvalidField: there is no trunk.
+    """
+    number = model.numbers.get(e164)
+    site = model.sites.get(number.site) if number is not None else None
+    trunk = site.trunk if site is not None else None
+    if trunk is None:
+        trunk = next(iter(sorted(model.trunks)), None)
+    if trunk is None:
+        raise InvalidField("from", "there is no trunk, so nobody outside can call: create one first")
+    return trunk
+
+
+def device_of(model: Model, ident: ExtensionId, text: str) -> Device:
+    """The device of an extension that `text` names by its kind or its SIP user name.
+
+    Raises:
+        UnknownEntity: it has no such device.
+    """
+    for device in model.devices.get(ident, ()):
+        if text in (device.kind.value, device.id):
+            return device
+    raise UnknownEntity(f"device of extension {ident[1]}", text)

@@ -1,0 +1,194 @@
+"""`wirechief show ...`, `audit log` and `feature-codes`: reading the model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from control_plane.bootstrap.lab import read_model, registered
+from control_plane.bootstrap.wiring import wire
+from control_plane.callpath.features import FEATURE_CODES
+from control_plane.cli.app import app, run
+from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
+from control_plane.cli.references import extension_id
+from control_plane.domain.extension import Device, Extension
+from control_plane.domain.model import Model
+from control_plane.errors import InvalidField
+from control_plane.ports import AuditEntry, EntityKind
+from control_plane.render.picture import extension_mermaid
+
+show_app = typer.Typer(no_args_is_help=True, help="Show what the model holds.")
+audit_app = typer.Typer(no_args_is_help=True, help="Who changed what, when.")
+app.add_typer(show_app, name="show")
+app.add_typer(audit_app, name="audit")
+
+ExtensionArgument = Annotated[str, typer.Argument(metavar="X", help="An extension: 100, or acme/100.")]
+
+
+@show_app.command("extension")
+def show_extension(extension: ExtensionArgument, as_json: JsonOption = False) -> None:
+    """Show an extension: its settings, devices, and which of them are registered."""
+    wiring = wire()
+    model = run(read_model(wiring))
+    ident = extension_id(model, extension)
+    contacts = registered(wiring)
+    if as_json:
+        print_json(extension_as_dict(model, model.extensions[ident], contacts))
+        return
+    _print_extension(model, model.extensions[ident], contacts)
+
+
+@show_app.command("picture")
+def show_picture(extension: ExtensionArgument) -> None:
+    """Print the call path of an extension as a Mermaid flowchart: what can happen with its settings."""
+    model = run(read_model(wire()))
+    typer.echo(extension_mermaid(model, model.extensions[extension_id(model, extension)]), nl=False)
+
+
+@show_app.command("extensions")
+def show_extensions(as_json: JsonOption = False) -> None:
+    """List all extensions."""
+    model = run(read_model(wire()))
+    found = [model.extensions[ident] for ident in sorted(model.extensions)]
+    if as_json:
+        print_json([extension_as_dict(model, extension, None) for extension in found])
+        return
+    columns = ("extension", "label", "number", "devices", "DND", "forwards to", "no answer")
+    table("", columns, (_row(model, extension) for extension in found))
+
+
+def _row(model: Model, extension: Extension) -> tuple[str, ...]:
+    forwarding = extension.forwarding
+    return (
+        f"{extension.org}/{extension.key}",
+        extension.label,
+        extension.number or "",
+        ", ".join(device.kind.value for device in model.devices_of(extension)),
+        yes_no(extension.dnd),
+        ", ".join(forwarding.targets) if forwarding.enabled else "",
+        extension.no_answer.action.value,
+    )
+
+
+def extension_as_dict(model: Model, extension: Extension, contacts: dict[str, str] | None) -> dict[str, Any]:
+    """An extension for JSON, without its PIN and its devices' passwords."""
+    found: dict[str, Any] = extension.model_dump(mode="json", exclude={"voicemail_pin"})
+    found["active"] = model.is_active(extension)
+    found["devices"] = [_device(device, contacts) for device in model.devices_of(extension)]
+    return found
+
+
+def _device(device: Device, contacts: dict[str, str] | None) -> dict[str, Any]:
+    shown: dict[str, Any] = device.model_dump(mode="json", exclude={"sip_password", "org", "extension"})
+    shown["registered"] = None if contacts is None else device.id in contacts
+    return shown
+
+
+def _print_extension(model: Model, extension: Extension, contacts: dict[str, str] | None) -> None:
+    forwarding, no_answer = extension.forwarding, extension.no_answer
+    targets = ", ".join(forwarding.targets) or "nobody"
+    to = f" to {no_answer.number}" if no_answer.number else ""
+    facts(
+        f"extension {extension.org}/{extension.key}",
+        {
+            "label": extension.label,
+            "type": extension.type.value,
+            "site": extension.site,
+            "number": extension.number or "none",
+            "in service": yes_no(model.is_active(extension)),
+            "do not disturb": f"{yes_no(extension.dnd)} ({extension.dnd_action.value})",
+            "forwarding": f"{'on' if forwarding.enabled else 'off'}, to {targets}",
+            "VIP callers": ", ".join(forwarding.vip) or "none",
+            "no answer": f"{no_answer.action.value}{to} after {no_answer.ring_timeout_s} s",
+            "rings": ", ".join(kind.value for kind in extension.ring_devices) or "by the default rule",
+            "call waiting": yes_no(extension.rings_waiting_calls),
+            "restricted": yes_no(extension.restricted),
+        },
+    )
+    rows = (
+        (d.kind.value, d.id, d.transport.value, yes_no(d.srtp), _registered(d, contacts))
+        for d in model.devices_of(extension)
+    )
+    table("devices", ("kind", "SIP user", "transport", "SRTP", "registered"), rows)
+
+
+def _registered(device: Device, contacts: dict[str, str] | None) -> str:
+    return "unknown" if contacts is None else contacts.get(device.id, "no")
+
+
+@app.command("feature-codes")
+def feature_codes(as_json: JsonOption = False) -> None:
+    """The codes people dial on their phones."""
+    if as_json:
+        print_json([{"code": c.code, "feature": c.feature.value, "does": c.says} for c in FEATURE_CODES])
+    else:
+        table("", ("code", "does"), ((code.code, code.says) for code in FEATURE_CODES))
+
+
+@audit_app.command("log")
+def audit_log(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many entries.")] = 20,
+    kind: Annotated[EntityKind | None, typer.Option("--kind", help="Only this kind of thing.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Only this one, such as acme/100; needs --kind.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who changed what, newest first; secrets are masked."""
+    if key is not None and kind is None:
+        raise InvalidField("--key", "needs --kind: say what kind of thing it names")
+    entries = run(_audit(kind, key, limit))
+    if as_json:
+        print_json([_entry_as_dict(entry) for entry in entries])
+    elif not entries:
+        say("No entry.")
+    else:
+        columns = ("revision", "at (UTC)", "actor", "what", "change")
+        table("", columns, (_entry_row(entry) for entry in entries))
+
+
+async def _audit(kind: EntityKind | None, key: str | None, limit: int) -> tuple[AuditEntry, ...]:
+    async with wire().store() as store:
+        return await store.audit(kind=kind, key=tuple(key.split("/")) if key else None, limit=limit)
+
+
+def _entry_as_dict(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "revision": entry.revision,
+        "at": entry.at.isoformat(),
+        "actor": entry.actor,
+        "kind": entry.kind.value,
+        "key": list(entry.key),
+        "before": entry.before,
+        "after": entry.after,
+    }
+
+
+def _entry_row(entry: AuditEntry) -> tuple[str, ...]:
+    what = f"{entry.kind.value} {'/'.join(entry.key)}"
+    return str(entry.revision), f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.actor, what, _difference(entry)
+
+
+def _difference(entry: AuditEntry) -> str:
+    if entry.before is None:
+        return "created"
+    if entry.after is None:
+        return "removed"
+    old, new = _flat(entry.before), _flat(entry.after)
+    return "; ".join(
+        f"{name}: {old.get(name)} -> {new.get(name)}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    )
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found.update(_flat(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = value
+    return found

@@ -1,0 +1,168 @@
+"""A node as files, and the call path as a picture."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from control_plane.callpath.graph import GRAPH
+from control_plane.domain.entities import Occupancy, Organisation, Site, Trunk
+from control_plane.domain.extension import (
+    Device,
+    DeviceKind,
+    Extension,
+    Forwarding,
+    NoAnswer,
+    NoAnswerAction,
+)
+from control_plane.domain.model import Model
+from control_plane.domain.regions import RegionCode
+from control_plane.render.dialplan import dialplan_text
+from control_plane.render.export import Export, render_export
+from control_plane.render.picture import extension_mermaid, graph_mermaid
+from control_plane.render.static import NodeStart, render_node
+from control_plane.render.templates import sections
+
+START = NodeStart(
+    name="lab",
+    sip_address="192.0.2.1",
+    sip_port=5060,
+    rtp_port_min=20000,
+    rtp_port_max=20099,
+    ami_address="127.0.0.1",
+    ami_port=5038,
+    ami_user="wirechief",
+    ami_secret="secret",
+    ami_permit=("127.0.0.0/8",),
+    sip_tls_port=5061,
+    realm="asterisk",
+    user_agent="wirechief",
+)
+
+
+def extension(key: str, **fields: object) -> Extension:
+    return Extension.model_validate({"org": "acme", "key": key, "site": "sg", **fields})
+
+
+def device(key: str, kind: DeviceKind = DeviceKind.DESKTOP) -> Device:
+    values = {"id": f"d{key}{kind.value[:2]}xxxxxx", "org": "acme", "extension": key, "kind": kind}
+    return Device.model_validate({**values, "sip_password": "s" * 24})
+
+
+def model(*extensions: Extension) -> Model:
+    return Model.of(
+        organisations=[Organisation(id="acme", name="Acme")],
+        sites=[
+            Site(id="sg", name="SG", region=RegionCode.SG, time_zone="Asia/Singapore", trunk="carrier"),
+            Site(id="far", name="Far", region=RegionCode.GB, time_zone="Europe/London", node="other"),
+        ],
+        occupancies=[Occupancy(org="acme", site="sg", reception=("100",))],
+        trunks=[Trunk(id="carrier", host="192.0.2.9", region=RegionCode.SG)],
+        extensions=extensions,
+        devices=[device(e.key) for e in extensions],
+    )
+
+
+VOICEMAIL = NoAnswer(action=NoAnswerAction.VOICEMAIL)
+
+
+@pytest.fixture(name="tree")
+def _tree() -> Export:
+    return render_export(
+        model(
+            extension("100", dnd=True),
+            extension("101", no_answer=VOICEMAIL, voicemail_pin="4711"),
+            extension("900", site="far"),
+        ),
+        START,
+    )
+
+
+def test_the_tree_has_every_file_a_node_starts_with(tree: Export) -> None:
+    assert set(tree.files) == set(render_node(START))
+
+
+def test_pjsip_conf_has_the_sections_the_push_would_write_and_only_of_this_node(tree: Export) -> None:
+    text = tree.files["pjsip.conf"]
+    found = [(s.name, s.type) for s in sections(text[text.index("[trunk-carrier]") :])]
+    assert found == [
+        ("trunk-carrier", "aor"),
+        ("trunk-carrier", "endpoint"),
+        ("trunk-carrier", "identify"),
+        *((f"d{key}dexxxxxx", kind) for key in ("100", "101") for kind in ("auth", "aor", "endpoint")),
+    ]
+
+
+def test_pjsip_reads_nothing_from_astdb(tree: Export) -> None:
+    assert "astdb" not in tree.files["sorcery.conf"]
+    assert "endpoint = config,pjsip.conf,criteria=type=endpoint" in tree.files["sorcery.conf"]
+    assert not any(name.startswith("/pbx/") for name in tree.rows)
+
+
+def test_the_dialplan_is_in_extensions_conf_with_its_comments(tree: Export) -> None:
+    text = tree.files["extensions.conf"]
+    assert dialplan_text(["acme"]) in text
+    assert "tryinclude" not in text
+
+
+def test_what_calls_read_comes_as_rows_of_astdb(tree: Export) -> None:
+    assert tree.rows["/ext/acme/100/dnd"] == "1"
+    assert tree.rows["/reception/sg/acme/100"] == "1"
+    assert all(name.startswith("/") for name in tree.rows)
+    assert "astdbdir => /etc/asterisk/db" in tree.files["asterisk.conf"]
+
+
+def test_mailboxes_are_in_voicemail_conf(tree: Export) -> None:
+    assert tree.files["voicemail.conf"].endswith("\n[acme]\n101 => 4711,,,,attach=no|maxsecs=60\n")
+
+
+def test_a_tree_for_another_place_names_that_place() -> None:
+    tree = render_export(model(), START, target="/srv/pbx")
+    assert "astetcdir => /srv/pbx" in tree.files["asterisk.conf"]
+    assert "cert_file = /srv/pbx/keys/node.crt" in tree.files["pjsip.conf"]
+    assert not any("/etc/asterisk" in text for text in tree.files.values())
+
+
+def test_without_a_certificate_there_is_no_tls_transport_and_everything_else() -> None:
+    text = render_export(model(), START, tls=False).files["pjsip.conf"]
+    assert "transport-tls" not in text
+    assert "[transport-tcp]" in text
+    assert "[trunk-carrier]" in text
+
+
+def test_an_export_is_the_same_every_time() -> None:
+    assert render_export(model(extension("100")), START) == render_export(model(extension("100")), START)
+
+
+def shapes(picture: str) -> set[str]:
+    return set(re.findall(r"^ +(\w+)(?:\{\{|\[)", picture, re.MULTILINE))
+
+
+def targets(picture: str) -> set[str]:
+    return set(re.findall(r"> (?:\|.*?\| )?(\w+)$", picture, re.MULTILINE)) | set(
+        re.findall(r"\| (\w+)$", picture, re.MULTILINE)
+    )
+
+
+def test_the_picture_of_the_graph_has_every_node_and_no_loose_arrow() -> None:
+    picture = graph_mermaid()
+    assert {name.replace(".", "_") for name in GRAPH} <= shapes(picture)
+    drawn = shapes(picture) | set(re.findall(r"^ +(end_\w+)\(", picture, re.MULTILINE))
+    assert targets(picture) <= drawn
+
+
+def test_the_picture_of_an_extension_shows_only_what_its_settings_leave_open() -> None:
+    quiet = extension("100", dnd=True)
+    assert shapes(extension_mermaid(model(quiet), quiet)) == {"in_active", "in_dnd"}
+    forwarding = extension("100", forwarding=Forwarding(enabled=True, extensions=("101",), vip=("102",)))
+    picture = extension_mermaid(model(forwarding, extension("101")), forwarding)
+    assert "in_vip -->|yes| in_devices" in picture
+    assert "in_forward -->|busy / no_answer / unavailable| in_no_answer" in picture
+    assert "in_forwarding -->|off|" not in picture
+
+
+def test_a_label_cannot_break_the_picture() -> None:
+    odd = extension("100", label='<b>"x"</b> #1')
+    first = extension_mermaid(model(odd), odd).splitlines()[1]
+    assert first == "  call([\"Call to 100 (b)'x'(/b) 1\"]) --> in_active"
