@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import compile_path
 
-from control_plane.api import devices, documents, lines, places, problems, tenants
+from control_plane.api import devices, documents, lines, places, problems, questions, tenants
 from control_plane.api.access import BearerToken, BodyLimit
-from control_plane.api.context import ApiPorts
+from control_plane.api.context import ApiPorts, require_known_query
 
 API_VERSION = "1"
 PREFIX = "/api/v1"
@@ -26,6 +29,8 @@ _ROUTERS = (
     lines.numbers,
     places.sites,
     places.trunks,
+    questions.explanations,
+    questions.audit,
 )
 
 
@@ -33,18 +38,35 @@ class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         return documents.document(self)
 
+    def methods_at(self, path: str) -> frozenset[str]:
+        """The methods that some route takes at `path`."""
+        paths = self.openapi()["paths"]
+        return frozenset(
+            method.upper()
+            for template, methods in paths.items()
+            if compile_path(template)[0].match(path)
+            for method in methods
+        )
+
+    def query_names(self, operation: str) -> frozenset[str]:
+        """The query parameters an operation takes."""
+        return self._query_names.get(operation, frozenset())
+
+    @cached_property
+    def _query_names(self) -> Mapping[str, frozenset[str]]:
+        return {
+            operation["operationId"]: frozenset(
+                parameter["name"]
+                for parameter in operation.get("parameters", ())
+                if parameter["in"] == "query"
+            )
+            for methods in self.openapi()["paths"].values()
+            for operation in methods.values()
+        }
+
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _methods_at(path: str) -> frozenset[str]:
-    """The methods some route takes at `path`."""
-    below = path.removeprefix(PREFIX)
-    routes = (route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute))
-    return frozenset(
-        method for route in routes if route.path_regex.match(below) for method in route.methods or ()
-    )
 
 
 def create_app(ports: ApiPorts) -> FastAPI:
@@ -64,11 +86,12 @@ def create_app(ports: ApiPorts) -> FastAPI:
         telemetry={"tracing": False},
     )
     app.state.ports = ports
-    api = APIRouter(prefix=PREFIX)
+    api = APIRouter(prefix=PREFIX, dependencies=[Depends(require_known_query)])
+    app.state.query_names = app.query_names
     for router in _ROUTERS:
         api.include_router(router)
     app.include_router(api)
-    problems.install(app, _methods_at)
+    problems.install(app, app.methods_at)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(BearerToken, token=ports.token, open_paths=frozenset({OPENAPI_PATH}))
     return app

@@ -11,6 +11,7 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import SecretStr
 
 from control_plane.domain.entities import Entity
+from control_plane.errors import InvalidField
 from control_plane.ports import Store
 from control_plane.service.devices import SipAddress
 from control_plane.service.writing import By, Saved
@@ -57,6 +58,22 @@ def ports_of(request: Request) -> ApiPorts:
     if not isinstance(ports, ApiPorts):
         raise TypeError("the application was made without ApiPorts")
     return ports
+
+
+def require_known_query(request: Request) -> None:
+    """Refuse a misspelt or repeated query parameter instead of answering something else than was asked.
+
+    Raises: InvalidField.
+    """
+    known = request.app.state.query_names(request.scope["route"].name)
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            takes = f"this address takes {', '.join(sorted(known))}" if known else "this address takes none"
+            raise InvalidField(name, f"there is no such parameter; {takes}")
+        if name in seen:
+            raise InvalidField(name, "is given more than once")
+        seen.add(name)
 
 
 class Write:

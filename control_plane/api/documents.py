@@ -38,8 +38,7 @@ LIST = _errors(404, 422)
 CREATE = _errors(404, 409, *_WITH_BODY) | {201: {"headers": _ETAG | _REVISION | _LOCATION}}
 PATCH = _errors(404, 409, 412, *_WITH_BODY) | {200: {"headers": _ETAG | _REVISION}}
 DELETE = _errors(404, 409, 412) | {204: {"headers": _REVISION}}
-ASK = _errors(404, 409, 422)
-NODE = _errors(404, 409, 502, 504)
+ASK = _errors(404, *_WITH_BODY)
 
 _DESCRIPTION = """\
 The desired state of the exchange, as resources. A change is checked as a whole, kept with an audit entry

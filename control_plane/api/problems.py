@@ -149,8 +149,12 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
 
 
 def _without_source(loc: tuple[int | str, ...], kind: str) -> tuple[int | str, ...]:
-    """The field itself: without whether it came in the body, the query or the path."""
-    return () if kind == "json_invalid" else tuple(loc[1:])
+    """The field itself: without whether it came in body, query or path, and without names of our classes."""
+    if kind == "json_invalid":
+        return ()
+    head, last = loc[1:-1], loc[-1:] if len(loc) > 1 else ()
+    kept = tuple(part for part in head if not (isinstance(part, str) and part[:1].isupper()))
+    return kept + last
 
 
 def _is_not_json(request: Request, entries: list[dict[str, Any]]) -> bool:

@@ -171,6 +171,9 @@ async def test_every_field_at_fault_is_named(api: Api) -> None:
         ("GET", "/sites?limit=many", 422, {}),
         ("GET", "/sites?cursor=*", 422, {}),
         ("GET", "/numbers?status=sold", 422, {}),
+        ("GET", "/numbers?stattus=active", 422, {}),
+        ("GET", "/numbers?status=active&status=active", 422, {}),
+        ("GET", "/sites/singapore?x", 422, {}),
         ("DELETE", "/sites/singapore", 409, {}),
         ("DELETE", "/trunks/carrier", 409, {}),
     ],
@@ -306,6 +309,49 @@ async def test_a_tenant_is_set_up_from_nothing_and_taken_away_again(api: Api) ->
     gone = await api.ok("DELETE", org, 204)
     assert gone.headers["X-Revision"] == str(await api.store.revision())
     await api.problem("GET", org, 404)
+
+
+async def test_a_call_is_explained_without_making_it(api: Api) -> None:
+    await api.ok("PATCH", E100, json={"forwarding": {"enabled": True}})
+    vip = {"caller": {"number": "+6531234567"}, "to": "+6561000100"}
+    other = {"caller": {"number": "+6598765432"}, "to": "+6561000100"}
+    assert (await api.ok("POST", "/explain", json=vip)).json()["rings"] == ["acme/100"]
+    found = (await api.ok("POST", "/explain", json=other)).json()
+    assert found["rings"] == ["acme/101", "acme/102", "acme/103"]
+    assert {"node": "in.vip", "outcome": "no", "why": "the caller is not on the VIP list"} in found["trace"]
+    inside = {"caller": {"org": "acme", "key": "102"}, "to": "101", "behaviour": {"acme/101": "ring"}}
+    assert (await api.ok("POST", "/explain", json=inside)).json()["outcome"] == "voicemail"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"caller": {"org": "acme", "key": "199"}, "to": "100"}, 404),
+        ({"caller": {"trunk": "nowhere"}, "to": "100"}, 404),
+        ({"caller": {"org": "acme", "key": "100"}, "to": "101", "in_call": ["acme/199"]}, 404),
+        ({"caller": {"org": "acme", "key": "100"}, "to": "sip:101"}, 422),
+        ({"caller": {"org": "acme", "key": "100"}, "to": "101", "behaviour": {"acme/101": "sulk"}}, 422),
+        ({"caller": {"org": "acme"}, "to": "101"}, 422),
+    ],
+)
+async def test_a_call_that_cannot_be_asked_about_is_refused(
+    api: Api, body: dict[str, Any], status: int
+) -> None:
+    await api.problem("POST", "/explain", status, json=body)
+
+
+async def test_the_audit_tells_who_changed_what_with_secrets_masked(api: Api) -> None:
+    await api.ok("PATCH", E101, json={"dnd": True})
+    await api.ok("PATCH", E101, json={"voicemail_pin": "987654"})
+    params = {"kind": "extension", "key": "acme/101", "limit": "2"}
+    page = (await api.ok("GET", "/audit", params=params)).json()
+    pin, dnd = page["items"]
+    assert pin["actor"] == "api"
+    assert (dnd["before"]["dnd"], dnd["after"]["dnd"]) == (False, True)
+    assert "987654" not in json.dumps(page)
+    older = (await api.ok("GET", "/audit", params=params | {"before": str(page["next"])})).json()
+    assert [entry["actor"] for entry in older["items"]] == ["demo"]
+    assert older["next"] is None
 
 
 async def test_the_document_is_open_and_every_operation_tells_its_errors(api: Api) -> None:

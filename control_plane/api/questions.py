@@ -1,0 +1,148 @@
+"""Routes that only ask: what a call would do, and who changed what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from control_plane.api import documents
+from control_plane.api.context import Ports
+from control_plane.callpath.explain import Behaviour, Circumstances
+from control_plane.domain.entities import Key, Slug
+from control_plane.ports import AuditEntry, EntityKind
+from control_plane.service.explaining import Question, explain_call
+
+explanations = APIRouter(prefix="/explain", tags=["questions"])
+audit = APIRouter(prefix="/audit", tags=["questions"])
+
+Party = Annotated[str, Field(max_length=64, description='"acme/101", or a number outside as E.164.')]
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Inside(_Given):
+    """A call from a phone of an extension."""
+
+    org: Slug
+    key: Key
+
+
+class Outside(_Given):
+    """A call from outside; without a number it is anonymous."""
+
+    number: Annotated[str, Field(max_length=32)] | None = None
+    trunk: Slug | None = Field(default=None, description="Where it comes in; null: where `to` belongs.")
+
+
+class ExplainIn(_Given):
+    """A call that is not made. What is not said to do otherwise is registered, free, and answers."""
+
+    caller: Inside | Outside
+    to: Annotated[str, Field(pattern=r"^\+?[0-9*#]{1,32}$", description="The dialled digits.")]
+    behaviour: dict[Party, Behaviour] = {}
+    in_call: list[Party] = Field(
+        default=[], description="Extensions with a call up.", examples=[["acme/101"]]
+    )
+    last_used: dict[Party, str] = Field(default={}, description="Extension -> id of the device used last.")
+    codes: list[StrictBool] = Field(
+        default=[], max_length=2, description="Authorization codes entered: right or wrong."
+    )
+
+
+class StepOut(BaseModel):
+    """One node of the call path passed."""
+
+    node: str
+    outcome: str
+    why: str
+
+
+class LegOut(BaseModel):
+    """One forwarded leg."""
+
+    path: str
+    outcome: str
+    trace: list[StepOut]
+
+
+class ExplanationOut(BaseModel):
+    """Where the call ends, why, and what rings on the way."""
+
+    outcome: str
+    trace: list[StepOut]
+    legs: list[LegOut]
+    rings: list[str]
+    answered_by: list[str]
+
+
+class AuditOut(BaseModel):
+    """Who changed what, when; secrets are masked."""
+
+    id: int
+    revision: int
+    at: datetime
+    actor: str
+    kind: EntityKind
+    key: str
+    before: dict[str, object] | None = Field(description="null: it was made.")
+    after: dict[str, object] | None = Field(description="null: it was removed.")
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> AuditOut:
+        """The entry for JSON."""
+        return cls(
+            id=entry.id,
+            revision=entry.revision,
+            at=entry.at,
+            actor=entry.actor,
+            kind=entry.kind,
+            key="/".join(entry.key),
+            before=None if entry.before is None else dict(entry.before),
+            after=None if entry.after is None else dict(entry.after),
+        )
+
+
+class AuditPage(BaseModel):
+    """Entries, newest first."""
+
+    items: list[AuditOut]
+    next: int | None = Field(default=None, description="Give this as `before` for older entries.")
+
+
+@explanations.post("", response_model=ExplanationOut, responses=documents.ASK)
+async def explain(ports: Ports, body: Annotated[ExplainIn, Body()]) -> dict[str, object]:
+    """What this call would do and why, node by node, without making it."""
+    circumstances = Circumstances(
+        behaviour=body.behaviour,
+        in_call=frozenset(body.in_call),
+        last_used=body.last_used,
+        codes=tuple(body.codes),
+    )
+    match body.caller:
+        case Inside(org=org, key=key):
+            question = Question(body.to, org=org, key=key, circumstances=circumstances)
+        case Outside(number=number, trunk=trunk):
+            question = Question(body.to, number=number, trunk=trunk, circumstances=circumstances)
+    return (await explain_call(ports.store, question)).as_json()
+
+
+@audit.get("", response_model=AuditPage, responses=documents.LIST)
+async def list_audit(
+    ports: Ports,
+    kind: Annotated[EntityKind | None, Query(description="Only this kind of entity.")] = None,
+    key: Annotated[
+        str | None, Query(max_length=100, description='Only this entity, such as "acme/100".')
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Entries per page.")] = 50,
+    before: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+) -> AuditPage:
+    """Who changed what, newest first; secrets are masked."""
+    wanted = None if key is None else tuple(key.split("/"))
+    entries = await ports.store.audit(kind=kind, key=wanted, limit=limit, before_id=before)
+    following = entries[-1].id if len(entries) == limit else None
+    return AuditPage(items=[AuditOut.of(entry) for entry in entries], next=following)
