@@ -32,7 +32,7 @@ _REPLY_S = 10.0
 """A phone replies in milliseconds; the machine may be busy."""
 
 _CLOSE_S = 3.0
-"""A phone takes half a second at most to hang up and unregister."""
+"""A phone takes a second at most to hang up and unregister."""
 
 _FATAL = re.compile(r"^(?:.*Assertion.*failed|Fatal Python error.*|\w*(?:Error|Exception): .*)", re.MULTILINE)
 

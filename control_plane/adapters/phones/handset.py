@@ -54,8 +54,7 @@ class _Account(pj.Account):  # type: ignore[misc]  # untyped library
         self.handset = handset
 
     def onRegState(self, prm: Any) -> None:
-        active = bool(self.getInfo().regIsActive)
-        self.handset.report("registration", code=prm.code, reason=prm.reason, active=active)
+        self.handset.take_registration(prm.code, prm.reason, active=bool(self.getInfo().regIsActive))
 
     def onIncomingCall(self, prm: Any) -> None:
         self.handset.take_call(prm.callId, prm.rdata.wholeMsg)
@@ -78,6 +77,7 @@ class Handset:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._lines: dict[int, Line] = {}
         self._ended: list[Line] = []
+        self._registered = False
         self._behaviour: dict[str, Any] = {"kind": "Answer", "after_s": 0.2, "code": 200}
         self._endpoint = pj.Endpoint()
         self._endpoint.libCreate()
@@ -149,18 +149,24 @@ class Handset:
             line = self.line(arguments.pop("call"))
             return getattr(line, f"do_{name}")(**arguments)
 
-    def stop(self, grace_s: float = 0.5) -> None:
+    def stop(self, grace_s: float = 1.0) -> None:
         """Hang up, unregister (a stale contact would swallow somebody's next call) and end the stack."""
         deadline = time.monotonic() + grace_s
         with plain_errors():
             self._endpoint.hangupAllCalls()
-            if self.account.getInfo().regIsActive:
+            if self._registered:
                 self.account.setRegistration(False)
-            while time.monotonic() < deadline and (self._lines or self.account.getInfo().regIsActive):
+            while time.monotonic() < deadline and (self._lines or self._registered):
                 self.poll(10)
             for line in list(self._lines.values()):
                 line.drop_media()
             self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_TX_MSG | pj.PJSUA_DESTROY_NO_RX_MSG)
+
+    def take_registration(self, code: int, reason: str, *, active: bool) -> None:
+        """The registrar gave its final answer to a REGISTER."""
+        # The library calls the account inactive as soon as it sends the removal; this waits for the answer.
+        self._registered = active and code == 200
+        self.report("registration", code=code, reason=reason, active=active)
 
     # -- calls
 
