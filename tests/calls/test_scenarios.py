@@ -69,3 +69,13 @@ def check_expectation(scenario: Scenario, spec: CallSpec, explanation: Explanati
     passed += [f"{s.node}:{s.outcome}" for leg in explanation.legs for s in leg.trace]
     for step in expect.passes:
         assert step in passed, (step, passed)
+
+
+def test_a_phone_that_is_closed_leaves_no_contact_behind(node: NodeUnderTest, engine: Engine) -> None:
+    """Else the next call rings an address nobody is at, until the transaction times out after 32 s."""
+    scenario = load(next(path for path in SCENARIOS if path.stem == "internal-call-is-answered"))
+    model = build(scenario)
+    node.hold(model)
+    with Player(node, engine, scenario, model).phones(frozenset()):
+        assert len(node.run(node.link.contacts())) == 2
+    assert node.run(node.link.contacts()) == {}
