@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import wave
@@ -357,6 +359,46 @@ def test_registering_where_nobody_listens_is_answered_503(make_phone: MakePhone)
     ann = make_phone("ann", transport="tcp", host=ADDRESS, port=9)
     assert ann.register() == 503
     assert not ann.registered
+
+
+def test_a_phone_that_dies_is_named_and_leaves_the_others_alone(ann: Phone, bob: Phone) -> None:
+    with Engine() as engine:
+        eve = Phone(engine, SipAccount(sip_user="eve", local_address=ADDRESS))
+        port = int(eve.address.rpartition(":")[2])
+        os.kill(process_listening_on(port), signal.SIGKILL)
+        with pytest.raises(PhoneError, match=r"Phone eve ended by itself\."):
+            engine.run_for(2)
+        with pytest.raises(PhoneError, match=r"Phone eve is closed"):
+            eve.call(bob.uri)
+    out, _ = connect(ann, bob)
+    assert not out.ended
+
+
+def process_listening_on(port: int) -> int:
+    """Process that has a UDP socket on this port (it is one of our grandchildren)."""
+    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    inode = next(row[9] for row in rows if row[1].endswith(f":{port:04X}"))
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if link.readlink() == Path(f"socket:[{inode}]"):
+                return int(link.parts[2])
+        except OSError:  # a process or descriptor that went while it was looked at
+            continue
+    raise AssertionError(f"nobody listens on {port}")
+
+
+def test_a_log_has_the_messages_and_not_the_password(tmp_path: Path) -> None:
+    account = SipAccount(sip_user="bob", sip_password="pa55-w0rd", local_address=ADDRESS)
+    assert "pa55" not in repr(account)
+    with (
+        Engine(log_dir=tmp_path) as engine,
+        Phone(engine, SipAccount(sip_user="ann", local_address=ADDRESS)) as ann,
+        Phone(engine, account) as bob,
+    ):
+        bob.call(ann.uri).wait_confirmed()
+    log = next(tmp_path.glob("bob-*.log")).read_text()
+    assert f"INVITE {ann.uri} SIP/2.0" in log
+    assert "pa55" not in log
 
 
 CRASH = """

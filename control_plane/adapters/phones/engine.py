@@ -94,10 +94,13 @@ class Link:
 
     def last_words(self) -> str:
         """Why the process ended, by its standard error; "" when it died silently."""
-        path = self.folder / "errors"
-        text = path.read_text(errors="replace") if path.exists() else ""
-        found = _FATAL.search(text)
-        return found.group(0).strip() if found else ""
+        return _last_words(self.folder / "errors") or _last_words(self.folder.parent / "errors")
+
+
+def _last_words(errors: Path) -> str:
+    text = errors.read_text(errors="replace") if errors.exists() else ""
+    found = _FATAL.search(text)
+    return found.group(0).strip() if found else ""
 
 
 class Engine:
@@ -166,14 +169,22 @@ class Engine:
                 raise PhoneError(f"Phone {link.name} ended by itself. {link.last_words()}".strip())
 
     def start_phone(self, name: str) -> Link:
-        """Fork a process that waits to be told which phone it is."""
+        """Fork a process that waits to be told which phone it is.
+
+        Raises:
+            LabError: phones cannot be started on this machine.
+        """
         control, folder = self._nursery_of_phones()
         own, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         place = folder / str(next(self._names))
         place.mkdir()
         with its:
             order = json.dumps({"errors": str(place / "errors")}).encode()
-            socket.send_fds(control, [order], [its.fileno()])
+            try:
+                socket.send_fds(control, [order], [its.fileno()])
+            except OSError as exc:
+                own.close()
+                raise LabError(f"Phones cannot be started. {_last_words(folder / 'errors')}".strip()) from exc
         link = Link(self, name, Channel(own), place)
         self._links.append(link)
         self._selector.register(link.channel, selectors.EVENT_READ, link)
