@@ -30,6 +30,9 @@ DRIFT_SHOWN = 50
 
 BACKOFF_DOUBLINGS_MAX = 10
 
+CHECK_INTERVAL_S = 5.0
+"""Least time between two looks at whether Asterisk can read its endpoint rows."""
+
 
 class Reconciler:
     """One per node. `run` follows the model until cancelled; `plan` and `apply` work with and without it."""
@@ -57,6 +60,7 @@ class Reconciler:
         self._reading_since = 0.0
         self._audit_at = 0.0
         self._reload_at: float | None = None
+        self._check_at = 0.0
         self._failures = 0
         self._counts = Counts()
         self._last_error: str | None = None
@@ -131,6 +135,8 @@ class Reconciler:
         """
         async with self._turn:
             _, applied = await self._audit_now(push=True, expected=expected)
+            if self._pusher.check_due:
+                await self._pusher.check_endpoints()
             return applied
 
     async def _audit_now(self, *, push: bool, expected: Plan | None = None) -> tuple[Plan, Applied | None]:
@@ -234,12 +240,17 @@ class Reconciler:
         self._counts = replace(self._counts, audits=self._counts.audits + 1)
         drift = [step.reason for step in plan.steps if step.drift is not Drift.MODEL_MOVED]
         self._last_drift = tuple(drift[:DRIFT_SHOWN])
-        for reason in self._last_drift:
-            logger.warning(reason, extra={"node": self.node, "plan": plan.digest})
+        if drift:
+            logger.warning(
+                "node %s: %d artefacts differ that the model did not change; the first: %s",
+                self.node,
+                len(drift),
+                drift[0],
+                extra={"node": self.node, "plan": plan.digest},
+            )
         self._audit_at = now + self._options.audit_s
         self._pusher.ledger.forget_superseded(now)
         self._judge(applied)
-        await self._pusher.check_endpoints()
 
     async def _follow(self) -> None:
         """What is due between audits."""
@@ -267,8 +278,13 @@ class Reconciler:
             elif now >= self._reload_at:
                 self._reload_at = None
                 self._judge(await self._pusher.reload_owed())
-        if record.pending and not self._triggers.woken:
+        if self._triggers.woken:
+            return
+        if record.pending:
             await record.flush()
+        elif self._pusher.check_due and self._now() >= self._check_at:
+            self._check_at = self._now() + CHECK_INTERVAL_S
+            await self._pusher.check_endpoints()
 
     def _judge(self, applied: Applied | None) -> None:
         """Whether the node is well after a push; None: nothing was left to push."""

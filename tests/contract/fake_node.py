@@ -35,6 +35,7 @@ class FakeNode(NodeLink):
         self.operations: list[tuple[str, str]] = []
         self.faults = Faults()
         self.endpoints: int | None = None
+        self.unreadable: set[str] = set()
         self.contact_uris: dict[str, str] = {}
         self.channels = 0
         self._committed: dict[str, str] = {}
@@ -169,6 +170,10 @@ class FakeNode(NodeLink):
         if self.endpoints is not None:
             return self.endpoints
         return sum(key.startswith("pbx/endpoint/") for key in self.rows)
+
+    async def has_endpoint(self, name: str) -> bool:
+        self._do("has_endpoint", name)
+        return f"pbx/endpoint/{name}" in self.rows and name not in self.unreadable
 
     async def contacts(self) -> dict[str, str]:
         self._do("contacts", "")

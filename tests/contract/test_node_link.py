@@ -351,6 +351,12 @@ async def test_after_closing_nothing_is_sent(node: NodeLink) -> None:
 
 
 @pytest.mark.asterisk
+async def test_an_endpoint_is_there_once_its_row_is(node: NodeLink) -> None:
+    assert not await node.has_endpoint("contract1")
+    await node.put_rows([("pbx/endpoint/contract1", json.dumps({"context": "default"}))])
+    assert await node.has_endpoint("contract1")
+
+
 async def test_a_malformed_row_hides_endpoints_and_the_count_shows_it(real: AmiLink) -> None:
     before = await real.count_endpoints()
     await real.put_rows([("pbx/endpoint/contract1", '{"context":"default"}'), ("pbx/endpoint/0", "{bad")])

@@ -204,14 +204,28 @@ async def test_a_unit_that_cannot_be_rendered_is_a_fault_and_stops_no_other() ->
         await made.until(lambda: ENDPOINT in made.node.rows)
 
 
-async def test_an_endpoint_row_that_asterisk_cannot_read_is_a_fault_that_names_rows() -> None:
+async def test_an_endpoint_row_that_asterisk_cannot_read_is_a_fault_that_names_it() -> None:
     made = bench()
-    made.node.endpoints = 1
+    made.node.unreadable.add("aphone000101")
     await made.node.connect()
     async with following(made):
         await made.until(lambda: bool(made.reconciler.state.faults))
         (fault,) = made.reconciler.state.faults
-        assert "1 endpoints where 3 rows" in fault and ENDPOINT in fault
+        assert f"Asterisk cannot read {ENDPOINT}:" in fault
+        assert "aphone000100" not in fault
+
+
+async def test_after_a_bulk_push_the_endpoints_are_counted() -> None:
+    many = [extension(str(n)) for n in range(200, 320)] + [device(str(n)) for n in range(200, 320)]
+    made = bench([*small_model(), *many])
+    made.node.endpoints = 1
+    await made.node.connect()
+    await made.reconciler.apply()
+    (fault,) = made.reconciler.state.faults
+    assert "sees 1 endpoints where 123 rows are" in fault
+    made.node.endpoints = None
+    await made.reconciler.apply()
+    assert made.reconciler.state.faults == ()
 
 
 async def test_digests_are_on_record_soon_after_a_push() -> None:

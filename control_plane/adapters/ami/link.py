@@ -102,6 +102,15 @@ class AmiLink(Keeper, NodeLink):
     async def count_endpoints(self) -> int:
         return await self._count("PJSIPShowEndpoints", item="EndpointList", empty_answer="No endpoints found")
 
+    async def has_endpoint(self, name: str) -> bool:
+        messages = await self._open_session().list_items(
+            {"Action": "PJSIPShowEndpoint", "Endpoint": name},
+            what=f"Show endpoint {name!r}",
+            item="EndpointDetail",
+            empty_answer="Unable to retrieve endpoint",
+        )
+        return bool(messages)
+
     async def contacts(self) -> dict[str, str]:
         messages = await self._open_session().list_items(
             {"Action": "PJSIPShowContacts"},
