@@ -96,6 +96,7 @@ class SiteOut(Out):
     node: str
     trunk: str | None
     caller_id: str | None
+    media_address: str | None
     reception: list[str]
 
 
@@ -103,6 +104,7 @@ class _SiteFields(TypedDict, total=False):
     node: Slug | None
     trunk: Slug | None
     caller_id: E164 | None
+    media_address: str | None
     reception: list[DialledDigits] | None
 
 

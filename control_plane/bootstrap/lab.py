@@ -107,7 +107,7 @@ async def _prepare_database(wiring: Wiring) -> str | None:
     """Makes or upgrades the database and loads the demo into an empty one; the demo's code if it did."""
     s = wiring.settings
     async with wiring.store() as store:
-        return await load_demo(store, DemoPlace(s.node, s.carrier_address, s.carrier_sip_port))
+        return await load_demo(store, DemoPlace(s.node, s.carrier_address, s.carrier_sip_port, s.sip_address))
 
 
 async def read_model(wiring: Wiring) -> Model:

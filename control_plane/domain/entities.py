@@ -7,6 +7,7 @@ sentence the user reads; rules between entities are checked where the use case h
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -39,6 +40,13 @@ def _require_time_zone(value: str) -> str:
     return value
 
 
+def _require_ipv4(value: str) -> str:
+    try:
+        return str(IPv4Address(value))
+    except AddressValueError:
+        raise ValueError(f"{value!r} is not an IPv4 address, such as 192.0.2.10") from None
+
+
 def require_plain_text(value: str) -> str:
     """`value` when it has no control character: it ends in caller ID names and configuration lines."""
     if not value.isprintable():
@@ -49,6 +57,7 @@ def require_plain_text(value: str) -> str:
 Slug = Annotated[str, Field(pattern=f"^{SLUG_PATTERN}$")]
 Key = Annotated[str, Field(pattern=f"^{KEY_PATTERN}$")]
 PhoneNumberText = Annotated[str, AfterValidator(_require_e164)]
+IPv4 = Annotated[str, AfterValidator(_require_ipv4)]
 TimeZone = Annotated[str, AfterValidator(_require_time_zone)]
 Label = Annotated[str, Field(max_length=60), AfterValidator(require_plain_text)]
 DialledDigits = Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")]
@@ -73,6 +82,8 @@ class Site(Entity):
     """A place with a region, a time zone and the node its phones live on.
 
     `caller_id` is the number shown when an extension without a number of its own calls out.
+    `media_address` is the node's IPv4 address as the phones here reach it: media is bound to it and announced
+    from it. None: Asterisk takes media on every interface and announces the one that leads to the phone.
     """
 
     id: Slug
@@ -82,6 +93,7 @@ class Site(Entity):
     node: Slug = "lab"
     trunk: Slug | None = None
     caller_id: PhoneNumberText | None = None
+    media_address: IPv4 | None = None
     reception: tuple[DialledDigits, ...] = ()
 
     @property

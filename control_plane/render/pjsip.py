@@ -35,6 +35,7 @@ def device_text(model: Model, extension: Extension, device: Device) -> str:
             "mailbox": mailbox_name(extension) if extension.has_mailbox else "",
             "tls": device.transport is Transport.TLS,
             "srtp": device.srtp,
+            "media_address": model.sites[extension.site].media_address or "",
         },
     )
 

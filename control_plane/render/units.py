@@ -73,9 +73,9 @@ def touched(model: Model, before: Entity | None, after: Entity | None) -> frozen
     found: set[Unit] = set()
     for entity in (before, after):
         found.update(_units_of(model, entity))
-    moved = isinstance(before, Site) and isinstance(after, Site) and before.node != after.node
-    if moved and isinstance(after, Site):
-        found.update(_units_at(model, after))
+    if isinstance(before, Site) and isinstance(after, Site):
+        in_endpoints = (before.node, before.media_address) != (after.node, after.media_address)
+        found.update(_units_at(model, after) if in_endpoints else ())
     return frozenset(found)
 
 

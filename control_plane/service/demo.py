@@ -32,11 +32,12 @@ _ACTOR = "demo"
 
 @dataclass(frozen=True, slots=True)
 class DemoPlace:
-    """Where the demo lives: the node of its phones and the carrier its trunk leads to."""
+    """Where the demo lives: the node of its phones, where they send media, and the carrier of its trunk."""
 
     node: str
     carrier_host: str
     carrier_port: int
+    media_address: str | None = None
 
 
 async def load_demo(store: Store, place: DemoPlace) -> str | None:
@@ -79,6 +80,7 @@ def _put_places(tx: Transaction, place: DemoPlace, digits: str) -> None:
             node=place.node,
             trunk=TRUNK,
             caller_id=did(RECEPTION),
+            media_address=place.media_address,
         )
     )
     tx.put(

@@ -24,7 +24,7 @@ from control_plane.callpath.graph import outcome_of, parse_trace
 from control_plane.domain.extension import Device, Transport
 from control_plane.domain.model import Model
 from tests.calls.node import NodeUnderTest
-from tests.calls.scenario import OUTSIDE_FOR_BUSY, CallSpec, Scenario, is_outside, qualified
+from tests.calls.scenario import OUTSIDE_FOR_BUSY, CallSpec, Scenario, build, is_outside, qualified
 
 TALK_S = 0.4
 LISTEN_TO_VOICEMAIL_S = 1.0
@@ -201,6 +201,17 @@ class Player:
             if any(c.answered_at is not None for c in incoming):
                 answered.add(name)
         return Seen(outcome_of(trace), trace, legs, frozenset(rings), frozenset(answered), status)
+
+
+def model_on(node: NodeUnderTest, scenario: Scenario) -> Model:
+    """The scenario's model with the addresses of this lab."""
+    settings = node.lab.settings
+    return build(
+        scenario,
+        trunk_host=settings.carrier_address,
+        trunk_port=settings.carrier_sip_port,
+        media_address=settings.sip_address,
+    )
 
 
 def pairs(explanation: Explanation) -> tuple[Trace, dict[str, Trace]]:

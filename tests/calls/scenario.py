@@ -118,7 +118,13 @@ def all_scenarios() -> list[Path]:
     return sorted(FOLDER.glob("*.yaml"))
 
 
-def build(scenario: Scenario, *, trunk_host: str = "127.0.0.2", trunk_port: int = 5060) -> Model:
+def build(
+    scenario: Scenario,
+    *,
+    trunk_host: str = "127.0.0.2",
+    trunk_port: int = 5060,
+    media_address: str = "127.0.0.1",
+) -> Model:
     """The model of a scenario, with the lab's carrier as its trunk."""
     org, other = scenario.slug, f"{scenario.slug}-b"
     extensions: list[Extension] = []
@@ -142,6 +148,7 @@ def build(scenario: Scenario, *, trunk_host: str = "127.0.0.2", trunk_port: int 
                 time_zone="Asia/Singapore",
                 trunk=TRUNK if scenario.site_trunk == "carrier" else None,
                 caller_id="+6561999999",
+                media_address=media_address,
             )
         ],
         trunks=[Trunk(id=TRUNK, host=trunk_host, port=trunk_port, region=RegionCode.SG)],

@@ -16,7 +16,7 @@ from control_plane.callpath.explain import Behaviour
 from control_plane.domain.entities import NumberStatus
 from control_plane.domain.extension import DeviceKind, Forwarding, NoAnswer, NoAnswerAction
 from tests.calls.node import NodeUnderTest
-from tests.calls.player import Player
+from tests.calls.player import Player, model_on
 from tests.calls.scenario import CallSpec, Expected, ExtensionSpec, Scenario, build, explained
 from tests.calls.test_scenarios import compare
 
@@ -119,8 +119,7 @@ def test_any_call_in_any_small_model_does_what_explain_says(
 ) -> None:
     scenario = filled_in(drawn)
     note(f"As a scenario:\n{scenario.as_yaml()}")
-    lab = node.lab.settings
-    model = build(scenario, trunk_host=lab.carrier_address, trunk_port=lab.carrier_sip_port)
+    model = model_on(node, scenario)
     node.hold(model)
     spec = scenario.calls[0]
     compare(scenario, model, spec, Player(node, engine, scenario, model).play(spec))

@@ -10,7 +10,7 @@ from control_plane.adapters.phones import Engine
 from control_plane.callpath.explain import Explanation
 from control_plane.domain.model import Model
 from tests.calls.node import NodeUnderTest
-from tests.calls.player import Player, Seen, pairs
+from tests.calls.player import Player, Seen, model_on, pairs
 from tests.calls.scenario import CallSpec, Scenario, all_scenarios, build, explained, load, qualified
 
 SCENARIOS = all_scenarios()
@@ -39,8 +39,7 @@ def test_the_real_call_equals_explain(path: Path, node: NodeUnderTest, engine: E
 
 def play_and_compare(scenario: Scenario, node: NodeUnderTest, engine: Engine) -> None:
     """Push the scenario's model, make its calls, and hold each against `explain`."""
-    settings = node.lab.settings
-    model = build(scenario, trunk_host=settings.carrier_address, trunk_port=settings.carrier_sip_port)
+    model = model_on(node, scenario)
     node.hold(model)
     player = Player(node, engine, scenario, model)
     for spec in scenario.calls:
@@ -74,7 +73,7 @@ def check_expectation(scenario: Scenario, spec: CallSpec, explanation: Explanati
 def test_a_phone_that_is_closed_leaves_no_contact_behind(node: NodeUnderTest, engine: Engine) -> None:
     """Else the next call rings an address nobody is at, until the transaction times out after 32 s."""
     scenario = load(next(path for path in SCENARIOS if path.stem == "internal-call-is-answered"))
-    model = build(scenario)
+    model = model_on(node, scenario)
     node.hold(model)
     with Player(node, engine, scenario, model).phones(frozenset()):
         assert len(node.run(node.link.contacts())) == 2

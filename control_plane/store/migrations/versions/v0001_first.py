@@ -54,6 +54,7 @@ def _create_places() -> None:
         _text("node"),
         _text("trunk", nullable=True),
         _text("caller_id", nullable=True),
+        _text("media_address", nullable=True),
         _list("reception"),
         _version(),
         sa.PrimaryKeyConstraint("id", name="pk_sites"),
