@@ -91,6 +91,18 @@ class Carrier:
                 ("Val", Behaviour(behaviour).value),
             )
 
+    async def behaviour_of(self, number: str) -> Behaviour:
+        """How an outside number behaves now.
+
+        Raises:
+            InvalidField: `number` is no telephone number.
+            Unreachable: the lab is not up.
+        """
+        digits = _digits("number", number)
+        async with self._exchange() as ami:
+            value = await _row(ami, "behaviour", digits)
+        return Behaviour(value) if value in set(Behaviour) else Behaviour.ANSWER
+
     async def seen(self, number: str) -> SeenCall | None:
         """The last call from the PBX to this number; None when there was none."""
         digits = _digits("number", number)

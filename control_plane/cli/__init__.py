@@ -1,6 +1,6 @@
 """The command `wirechief`. Each module registers its commands when it is imported."""
 
-from control_plane.cli import changing, explaining, exporting, lab, pushing, security, showing
+from control_plane.cli import calling, changing, explaining, exporting, lab, pushing, security, showing
 from control_plane.cli.app import main
 
-__all__ = ["changing", "explaining", "exporting", "lab", "main", "pushing", "security", "showing"]
+__all__ = ["calling", "changing", "explaining", "exporting", "lab", "main", "pushing", "security", "showing"]

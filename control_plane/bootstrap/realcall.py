@@ -1,0 +1,406 @@
+"""A real call by headless phones, and what Asterisk says it did."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+
+from control_plane.adapters.ami import AmiLink
+from control_plane.adapters.carrier import Behaviour as CarrierBehaviour
+from control_plane.adapters.carrier import Carrier
+from control_plane.adapters.phones import (
+    Answer,
+    CallState,
+    Engine,
+    Phone,
+    PhoneCall,
+    PhoneError,
+    PhoneTimeout,
+    Refuse,
+    Ring,
+    SipAccount,
+)
+from control_plane.adapters.phones import Behaviour as PhoneBehaviour
+from control_plane.bootstrap.background import Background
+from control_plane.bootstrap.wiring import Wiring
+from control_plane.callpath.compare import Comparison, Trace, compare
+from control_plane.callpath.explain import (
+    Behaviour,
+    CallerId,
+    Circumstances,
+    Explanation,
+    InsideCaller,
+    OutsideCaller,
+    explain,
+)
+from control_plane.callpath.graph import FEATURE, REFUSED, outcome_of, parse_trace
+from control_plane.domain.extension import Device, Transport
+from control_plane.domain.model import ExtensionId, Model
+from control_plane.errors import Conflict, InvalidField, LabError
+from control_plane.ports import AmiEvent
+
+CALL_S = 240.0
+"""Longer than three ringing times of 60 s in a row: own, forward, no-answer number."""
+ENDS_ITSELF_S = 10.0
+REGISTER_S = 5.0
+TRACE_S = 5.0
+"""Within which all legs of a call have told their trace once it is over."""
+BETWEEN_CODES_S = 3.0
+"""A wrong code is answered with an announcement before the next is asked."""
+BEFORE_CODE_S = 0.7
+FIRST_ANSWER_S = 0.5
+NEXT_ANSWER_S = 0.4
+OK = 200
+
+_PHONE: Mapping[Behaviour, PhoneBehaviour] = {
+    Behaviour.BUSY: Refuse(486),
+    Behaviour.REFUSE: Refuse(603),
+    Behaviour.RING: Ring(),
+}
+_CARRIER: Mapping[Behaviour, CarrierBehaviour] = {
+    Behaviour.ANSWER: CarrierBehaviour.ANSWER,
+    Behaviour.BUSY: CarrierBehaviour.BUSY,
+    Behaviour.REFUSE: CarrierBehaviour.BUSY,
+    Behaviour.RING: CarrierBehaviour.RING,
+}
+_OF_CARRIER: Mapping[CarrierBehaviour, Behaviour] = {
+    CarrierBehaviour.BUSY: Behaviour.BUSY,
+    CarrierBehaviour.RING: Behaviour.RING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """One call. `behaviour` is by "org/key" or E.164; `codes` are typed when a code is asked for."""
+
+    caller: CallerId
+    dialled: str
+    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
+    seconds: float = 2.0
+    codes: tuple[str, ...] = field(default=(), repr=False)
+    digits: str = field(default="", repr=False)
+    take_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """What was explained, what was real, and who answered. `status` is the caller's last SIP status."""
+
+    explained: Explanation
+    comparison: Comparison
+    outcome: str
+    status: int | None
+    rang: tuple[str, ...]
+    answered_by: tuple[str, ...]
+
+
+def real_call(
+    wiring: Wiring, model: Model, request: CallRequest, report: Callable[[str], None]
+) -> CallReport:
+    """Registers the phones that may ring, makes the call, and compares the two traces.
+
+    Raises:
+        LabError: no phones can be had here, or a device does not register.
+        Conflict: a device is registered from elsewhere (and not `take_over`).
+        Unreachable: the lab is not up.
+    """
+    with Background() as background, Engine() as engine:
+        link = wiring.link()
+        background.run(link.connect())
+        try:
+            return _Caller(wiring, model, request, background, engine, link, report).run()
+        finally:
+            background.run(link.close())
+
+
+class _Caller:
+    """One call from registration to the last trace."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        model: Model,
+        request: CallRequest,
+        background: Background,
+        engine: Engine,
+        link: AmiLink,
+        report: Callable[[str], None],
+    ) -> None:
+        self._wiring = wiring
+        self._model = model
+        self._request = request
+        self._background = background
+        self._engine = engine
+        self._link = link
+        self._report = report
+        self._phones: dict[ExtensionId, list[Phone]] = {}
+        self._told: list[Mapping[str, str]] = []
+
+    def run(self) -> CallReport:
+        carrier = self._wiring.carrier()
+        explained = self._explain(carrier)
+        caller = self._calling_device()
+        called = self._called_extensions(explained)
+        self._require_free([*([caller] if caller else []), *self._devices(called)])
+        stop = self._link.subscribe(self._take)
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(self._outside(carrier))
+                for ident in called:
+                    self._phones[ident] = [self._phone(stack, device) for device in self._devices([ident])]
+                own = self._own_phone(stack, caller)
+                self._set_behaviours()
+                status = self._call(own, explained, carrier)
+                main, legs = self._traces(len(explained.legs))
+                self._engine.poll(0)
+                return self._reported(explained, main, legs, status)
+        finally:
+            stop()
+
+    # What will happen.
+
+    def _explain(self, carrier: Carrier) -> Explanation:
+        request = self._request
+        last = self._background.run(self._link.read_rows("last"))
+        last_used = {key.removeprefix("last/"): device for key, device in last.items()}
+        right = tuple(self._is_right(code) for code in request.codes)
+
+        def explained(behaviour: Mapping[str, Behaviour]) -> Explanation:
+            now = Circumstances(behaviour, frozenset(), last_used, right)
+            return explain(self._model, request.caller, request.dialled, now)
+
+        # Numbers outside that nobody spoke of do what the carrier was last told.
+        behaviour = dict(request.behaviour)
+        for name in explained(behaviour).rings:
+            if "/" not in name and name not in behaviour:
+                as_set = self._background.run(carrier.behaviour_of(name))
+                behaviour[name] = _OF_CARRIER.get(as_set, Behaviour.ANSWER)
+        return explained(behaviour)
+
+    def _is_right(self, digits: str) -> bool:
+        match self._request.caller:
+            case InsideCaller(org, key):
+                site = self._model.extensions[org, key].site
+                occupancy = self._model.occupancies.get((org, site))
+                code = occupancy.authorization_code if occupancy else None
+                if code is None:
+                    return False
+                # As the dialplan checks it; see AuthorizationCode for why SHA-1.
+                text = (code.salt + digits).encode()
+                return hashlib.sha1(text, usedforsecurity=False).hexdigest() == code.digest
+            case OutsideCaller():
+                return False
+
+    def _behaviour_of(self, name: str) -> Behaviour:
+        return self._request.behaviour.get(name, Behaviour.ANSWER)
+
+    # Phones.
+
+    def _calling_device(self) -> Device | None:
+        match self._request.caller:
+            case InsideCaller(org, key):
+                devices = self._model.devices.get((org, key), ())
+                if not devices:
+                    raise InvalidField("from", f"extension {key} has no device to call from: add one first")
+                return devices[0]
+            case OutsideCaller():
+                return None
+
+    def _called_extensions(self, explained: Explanation) -> list[ExtensionId]:
+        names = dict.fromkeys(name for name in explained.rings if "/" in name)
+        found = [(org, key) for org, _, key in (name.partition("/") for name in names)]
+        return [ident for ident in found if self._behaviour_of("/".join(ident)) is not Behaviour.UNREGISTERED]
+
+    def _devices(self, extensions: list[ExtensionId]) -> list[Device]:
+        return [device for ident in extensions for device in self._model.devices.get(ident, ())]
+
+    def _require_free(self, wanted: list[Device]) -> None:
+        contacts = self._background.run(self._link.contacts())
+        taken = sorted({f"{d.extension} ({d.kind.value})" for d in wanted if d.id in contacts})
+        if taken and not self._request.take_over:
+            raise Conflict(
+                f"Registered from elsewhere: {', '.join(taken)}. Unregister there, or say --take-over: "
+                "that phone then has to register again."
+            )
+        away = {
+            device.id
+            for name, what in self._request.behaviour.items()
+            if what is Behaviour.UNREGISTERED and "/" in name
+            for device in self._model.devices.get(_ident(name), ())
+        }
+        if away & contacts.keys():
+            raise Conflict(
+                "A phone that shall be unregistered for this call is registered: unregister it there."
+            )
+
+    def _set_behaviours(self) -> None:
+        """Who answers does so one after the other, so that one of several wins clearly."""
+        number = 0
+        for name, phones in self._phones.items():
+            what = self._behaviour_of("/".join(name))
+            for phone in phones:
+                phone.behaviour = _PHONE.get(what) or Answer(FIRST_ANSWER_S + number * NEXT_ANSWER_S)
+                number += what is Behaviour.ANSWER
+
+    def _phone(self, stack: ExitStack, device: Device) -> Phone:
+        phone = stack.enter_context(Phone(self._engine, self._account(device)))
+        code = phone.register(REGISTER_S)
+        if code != OK:
+            raise LabError(
+                f"Device {device.id} of extension {device.extension} cannot register (status {code}): see "
+                "'wirechief plan' whether Asterisk holds it and 'wirechief security blocked' who is refused."
+            )
+        stack.callback(_unregister, phone)
+        self._report(f"registered {device.extension} ({device.kind.value})")
+        return phone
+
+    def _own_phone(self, stack: ExitStack, caller: Device | None) -> Phone | None:
+        if caller is None:
+            return None
+        ident = (caller.org, caller.extension)
+        if ident in self._phones:
+            return self._phones[ident][0]
+        return self._phone(stack, caller)
+
+    def _account(self, device: Device) -> SipAccount:
+        sip, tls = self._wiring.sip_address, device.transport is Transport.TLS
+        return SipAccount(
+            sip_user=device.id,
+            sip_password=device.sip_password.get_secret_value(),
+            host=sip.host,
+            port=sip.tls_port if tls else sip.port,
+            transport=device.transport.value,
+            srtp=device.srtp,
+            ca_file=self._wiring.lab().certificate_authority if tls else None,
+            # A phone beside the node must not take the address of another interface.
+            local_address="127.0.0.1" if sip.host.startswith("127.") else None,
+        )
+
+    @contextmanager
+    def _outside(self, carrier: Carrier) -> Iterator[None]:
+        """Numbers outside do as told for the length of the call, and then what they did before."""
+        before: dict[str, CarrierBehaviour] = {}
+        try:
+            for number, what in self._request.behaviour.items():
+                if "/" not in number and what in _CARRIER:
+                    before[number] = self._background.run(carrier.behaviour_of(number))
+                    self._background.run(carrier.set_number(number, _CARRIER[what]))
+            yield
+        finally:
+            for number, behaviour in before.items():
+                self._background.run(carrier.set_number(number, behaviour))
+
+    # The call.
+
+    def _call(self, own: Phone | None, explained: Explanation, carrier: Carrier) -> int | None:
+        request = self._request
+        if own is None:
+            assert isinstance(request.caller, OutsideCaller)  # noqa: S101 - only those have no device
+            number = request.caller.number or "anonymous"
+            talk_s = max(1, round(request.seconds))
+            coming = self._background.start(
+                carrier.call(number, request.dialled, talk_s=talk_s, ring_s=int(CALL_S))
+            )
+            self._engine.poll_until(coming.done, CALL_S + talk_s, "the call from outside ends")
+            coming.result()
+            return None
+        call = own.call(request.dialled)
+        patience_s = request.seconds if _would_ring_for_ever(explained) else CALL_S
+        with suppress(PhoneTimeout):
+            self._engine.poll_until(
+                lambda: call.state is CallState.CONFIRMED or call.ended, patience_s, "the call is answered"
+            )
+        if call.state is CallState.CONFIRMED:
+            self._talk(call, explained)
+        if not call.ended:
+            call.hangup()
+        return call.status_code
+
+    def _talk(self, call: PhoneCall, explained: Explanation) -> None:
+        request = self._request
+        for number, code in enumerate(request.codes if _asks_code(explained) else ()):
+            self._engine.run_for(BEFORE_CODE_S if number == 0 else BETWEEN_CODES_S)
+            if not call.ended:
+                call.send_dtmf(f"{code}#")
+        if request.digits and not call.ended:
+            call.send_dtmf(request.digits)
+        if explained.outcome in (REFUSED.name, FEATURE.name):
+            with suppress(PhoneTimeout):
+                self._engine.poll_until(lambda: call.ended, 3 * ENDS_ITSELF_S, "Asterisk ends the call")
+            return
+        self._engine.run_for(request.seconds)
+
+    # What Asterisk told.
+
+    def _take(self, event: AmiEvent) -> None:
+        if event.name == "UserEvent" and event.headers.get("UserEvent") == "CallPath":
+            self._told.append(event.headers)
+
+    def _traces(self, legs: int) -> tuple[Trace, dict[str, Trace]]:
+        """Raises LabError when Asterisk did not tell the call's trace."""
+        deadline = time.monotonic() + TRACE_S
+        while True:
+            # Asterisk sends queued events before it answers the next action.
+            self._background.run(self._link.ping())
+            main = next((e for e in self._told if self._is_ours(e)), None)
+            if main is not None:
+                below = {
+                    e["Path"]: e for e in self._told if e.get("Path") and e.get("Call") == main.get("Call")
+                }
+                if len(below) >= legs or time.monotonic() > deadline:
+                    told = {path: parse_trace(e.get("Trace", "")) for path, e in below.items()}
+                    return parse_trace(main.get("Trace", "")), told
+            if time.monotonic() > deadline:
+                raise LabError(
+                    "Asterisk did not tell what the call did: 'wirechief plan' says whether it is in sync."
+                )
+            self._engine.run_for(0.05)
+
+    def _is_ours(self, event: Mapping[str, str]) -> bool:
+        if event.get("Path"):
+            return False
+        match self._request.caller:
+            case InsideCaller(org, key):
+                ours = event.get("Origin") == org and event.get("From") == key
+            case OutsideCaller(trunk, _):
+                ours = event.get("Origin") == trunk
+        return ours and event.get("Dialled") == self._request.dialled
+
+    def _reported(
+        self, explained: Explanation, trace: Trace, legs: dict[str, Trace], status: int | None
+    ) -> CallReport:
+        incoming = {
+            "/".join(name): [call for phone in phones for call in phone.incoming]
+            for name, phones in self._phones.items()
+        }
+        return CallReport(
+            explained=explained,
+            comparison=compare(explained, trace, legs),
+            outcome=outcome_of(trace),
+            status=status,
+            rang=tuple(name for name, calls in incoming.items() if calls),
+            answered_by=tuple(n for n, calls in incoming.items() if any(c.answered_at for c in calls)),
+        )
+
+
+def _unregister(phone: Phone) -> None:
+    # A contact that stays behind would swallow the next call and make the next run refuse.
+    with suppress(PhoneError):
+        phone.unregister(REGISTER_S)
+
+
+def _ident(name: str) -> ExtensionId:
+    org, _, key = name.partition("/")
+    return org, key
+
+
+def _asks_code(explained: Explanation) -> bool:
+    return any(s.node == "out.authorization" and s.outcome in ("right", "wrong") for s in explained.trace)
+
+
+def _would_ring_for_ever(explained: Explanation) -> bool:
+    """Nothing but the caller ends the ringing of a number outside."""
+    return bool(explained.trace) and explained.trace[-1].outcome == "cancelled"
