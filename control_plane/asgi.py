@@ -20,9 +20,7 @@ from fastapi import FastAPI
 
 from control_plane.adapters.engine import Listener, require_free
 from control_plane.api import ApiPorts, create_app
-from control_plane.api.app import PREFIX
 from control_plane.api.nodes import NodePorts
-from control_plane.api.nodes import router as nodes
 from control_plane.bootstrap.plane import ControlPlane, running
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.errors import ControlPlaneError
@@ -51,11 +49,9 @@ def application(plane: ControlPlane) -> FastAPI:
         token=wiring.secrets.api_token,
         sip=wiring.sip_address,
         nudge=plane.reconciler.nudge,
+        nodes={settings.node: NodePorts(plane.reconciler, plane.guard, plane.outbox, plane.link)},
     )
-    app = create_app(ports)
-    app.state.nodes = {settings.node: NodePorts(plane.reconciler, plane.guard, plane.outbox, plane.link)}
-    app.include_router(nodes, prefix=PREFIX)
-    return app
+    return create_app(ports)
 
 
 async def serve(wiring: Wiring) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
-from control_plane.api import devices, documents, lines, places, problems, questions, tenants
+from control_plane.api import devices, documents, lines, nodes, places, problems, questions, tenants
 from control_plane.api.access import BearerToken, BodyLimit
 from control_plane.api.context import ApiPorts, require_known_query
 
@@ -31,6 +31,7 @@ _ROUTERS = (
     places.trunks,
     questions.explanations,
     questions.audit,
+    nodes.router,
 )
 
 
@@ -86,6 +87,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         telemetry={"tracing": False},
     )
     app.state.ports = ports
+    app.state.nodes = ports.nodes
     api = APIRouter(prefix=PREFIX, dependencies=[Depends(require_known_query)])
     app.state.query_names = app.query_names
     for router in _ROUTERS:

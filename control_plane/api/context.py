@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import SecretStr
 
+from control_plane.api.nodes import NodePorts
 from control_plane.domain.entities import Entity
 from control_plane.errors import InvalidField
 from control_plane.ports import Store
@@ -34,6 +35,7 @@ class ApiPorts:
     token: SecretStr
     sip: SipAddress
     nudge: Callable[[], None] = _nothing
+    nodes: Mapping[str, NodePorts] = field(default_factory=dict)
 
 
 def etag(version: int) -> str:

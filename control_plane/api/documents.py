@@ -38,6 +38,10 @@ LIST = _errors(404, 422)
 CREATE = _errors(404, 409, *_WITH_BODY) | {201: {"headers": _ETAG | _REVISION | _LOCATION}}
 PATCH = _errors(404, 409, 412, *_WITH_BODY) | {200: {"headers": _ETAG | _REVISION}}
 DELETE = _errors(404, 409, 412) | {204: {"headers": _REVISION}}
+ALWAYS = _errors()
+NODE = _errors(404, 502, 504)
+APPLY = _errors(404, 409, 502, 504, *_WITH_BODY)
+UNBLOCK = _errors(404, 422, 502, 504)
 ASK = _errors(404, *_WITH_BODY)
 
 _DESCRIPTION = """\

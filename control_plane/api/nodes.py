@@ -8,13 +8,23 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
 
+from control_plane.api import documents
+from control_plane.api.node_schemas import (
+    AppliedOut,
+    ApplyIn,
+    BlockOut,
+    DriftOut,
+    NodeOut,
+    PlanOut,
+    Unblocked,
+)
 from control_plane.apply.guard import Guard
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.reports import applied_as_dict, block_as_dict
 from control_plane.apply.state import ReconcilerState
 from control_plane.errors import StalePlan, UnknownEntity
+from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
 from control_plane.ports import NodeLink
 from control_plane.service.notify import Outbox
@@ -35,16 +45,13 @@ class NodePorts:
     link: NodeLink
 
 
-class ApplyBody(BaseModel):
-    """`digest` of the plan that was looked at: if another would be run now, nothing is."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    digest: str | None = None
+def _nodes(request: Request) -> Mapping[str, NodePorts]:
+    nodes: Mapping[str, NodePorts] = request.app.state.nodes
+    return nodes
 
 
 def _node(request: Request, node: str) -> NodePorts:
-    nodes: Mapping[str, NodePorts] = request.app.state.nodes
+    nodes = _nodes(request)
     if node not in nodes:
         raise UnknownEntity("node", node)
     return nodes[node]
@@ -54,33 +61,45 @@ Node = Annotated[NodePorts, Depends(_node)]
 router = APIRouter(prefix="/nodes", tags=["nodes"])
 
 
-@router.get("")
+@router.get("", response_model=list[NodeOut], responses=documents.ALWAYS)
 async def list_nodes(request: Request) -> list[Json]:
     """How every node stands."""
-    nodes: Mapping[str, NodePorts] = request.app.state.nodes
-    return [node_as_json(node) for _, node in sorted(nodes.items())]
+    return [node_as_json(node) for _, node in sorted(_nodes(request).items())]
 
 
-@router.get("/{node}")
+@router.get("/{node}", response_model=NodeOut, responses=documents.READ_PLAIN)
 async def get_node(node: Node) -> Json:
     """How one node stands: in sync or what is pending, drift, errors, registrations are under /contacts."""
     return node_as_json(node)
 
 
-@router.get("/{node}/contacts")
+@router.get("/{node}/contacts", responses=documents.NODE)
 async def get_contacts(node: Node) -> dict[str, str]:
     """The devices registered now: SIP user name and contact."""
     return await node.link.contacts()
 
 
-@router.post("/{node}/plan")
+@router.post("/{node}/plan", response_model=PlanOut, responses=documents.NODE)
 async def make_plan(node: Node) -> Json:
     """What an apply would do now, from a fresh look at Asterisk; secrets are masked."""
     return (await node.reconciler.plan()).as_dict()
 
 
-@router.post("/{node}/apply")
-async def apply_plan(node: Node, body: Annotated[ApplyBody | None, Body()] = None) -> Json:
+@router.post("/{node}/drift", response_model=DriftOut, responses=documents.NODE)
+async def find_drift(node: Node) -> Json:
+    """What differs from what was pushed although the model did not move: edited, lost or foreign."""
+    plan = (await node.reconciler.plan()).as_dict()
+    moved = Drift.MODEL_MOVED.value
+    return {**plan, "steps": [step for step in _steps(plan) if step["drift"] != moved]}
+
+
+def _steps(plan: Json) -> list[Json]:
+    steps: list[Json] = plan["steps"]
+    return steps
+
+
+@router.post("/{node}/apply", response_model=AppliedOut, responses=documents.APPLY)
+async def apply_plan(node: Node, body: Annotated[ApplyIn | None, Body()] = None) -> Json:
     """Push what differs now; with `digest` only if the plan is still that one."""
     expected = await _expected(node.reconciler, body.digest) if body and body.digest else None
     return applied_as_dict(await node.reconciler.apply(expected))
@@ -93,7 +112,7 @@ async def _expected(reconciler: Reconciler, digest: str) -> Plan:
     return plan
 
 
-@router.post("/{node}/follow")
+@router.post("/{node}/follow", response_model=NodeOut, responses=documents.LIST)
 async def follow(
     node: Node,
     revision: Annotated[int, Query(ge=0, description="The revision to wait for.")],
@@ -113,19 +132,19 @@ def holds(state: ReconcilerState, revision: int) -> bool:
     return state.in_sync and state.revision_pushed >= revision
 
 
-@router.get("/{node}/blocked")
+@router.get("/{node}/blocked", response_model=list[BlockOut], responses=documents.READ_PLAIN)
 async def get_blocked(node: Node) -> list[Json]:
     """The addresses whose SIP is refused now, newest first."""
     return [block_as_dict(block) for block in node.guard.blocked()]
 
 
-@router.delete("/{node}/blocked", status_code=200)
+@router.delete("/{node}/blocked", status_code=200, response_model=Unblocked, responses=documents.NODE)
 async def unblock_all(node: Node) -> Json:
     """Lift every block."""
     return {"unblocked": await node.guard.unblock_all()}
 
 
-@router.delete("/{node}/blocked/{address}", status_code=204)
+@router.delete("/{node}/blocked/{address}", status_code=204, responses=documents.UNBLOCK)
 async def unblock(node: Node, address: str) -> Response:
     """Lift the block of one address."""
     await node.guard.unblock(address)

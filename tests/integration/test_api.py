@@ -4,79 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
-from control_plane.api import ApiPorts, create_app
 from control_plane.domain.extension import FORWARDING_BLOCKED
-from control_plane.service.demo import DemoPlace, load_demo
-from control_plane.service.devices import SipAddress
-from control_plane.store import SqlStore, open_store
+from tests.integration.api_client import TOKEN, Api, demo_api
 
-TOKEN = "test-token-of-the-api"
 E100 = "/organisations/acme/extensions/100"
 E101 = "/organisations/acme/extensions/101"
 CODE = "/organisations/acme/occupancies/singapore/authorization-code"
 
 
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
-class Api:
-    """A client of the API, the store below it, and how often the reconciler was nudged."""
-
-    def __init__(self, store: SqlStore) -> None:
-        self.store = store
-        self.nudges = 0
-        ports = ApiPorts(store, SecretStr(TOKEN), SipAddress("127.0.0.1", 5060, 5061), self._nudge)
-        self.app = create_app(ports)
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
-            base_url="http://wirechief.test/api/v1",
-            headers={"Authorization": f"Bearer {TOKEN}"},
-        )
-
-    def _nudge(self) -> None:
-        self.nudges += 1
-
-    async def ok(self, method: str, path: str, status: int = 200, **request: Any) -> httpx.Response:
-        response = await self.client.request(method, path, **request)
-        assert response.status_code == status, response.text
-        return response
-
-    async def problem(self, method: str, path: str, status: int, **request: Any) -> dict[str, Any]:
-        """The problem a request is answered with; its shape is the same for every error."""
-        response = await self.client.request(method, path, **request)
-        assert response.status_code == status, response.text
-        return self.as_problem(response)
-
-    @staticmethod
-    def as_problem(response: httpx.Response) -> dict[str, Any]:
-        assert response.headers["content-type"] == "application/problem+json"
-        body: dict[str, Any] = response.json()
-        assert set(body) == {"type", "title", "status", "detail", "errors"}
-        assert body["status"] == response.status_code
-        assert "Traceback" not in body["detail"]
-        return body
-
-
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    store = await open_store(tmp_path / "wirechief.db", WallClock())
-    try:
-        await load_demo(store, DemoPlace("lab", "127.0.0.2", 5060))
-        api = Api(store)
-        async with api.client:
-            yield api
-    finally:
-        await store.close()
+    async with demo_api(tmp_path) as api:
+        yield api
 
 
 async def test_a_patch_changes_only_what_is_given_and_says_which_revision_has_it(api: Api) -> None:

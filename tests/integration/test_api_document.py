@@ -11,39 +11,29 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, settings
-from pydantic import SecretStr
 from schemathesis import AuthContext, Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from control_plane.api import ApiPorts, create_app
-from control_plane.service.demo import DemoPlace, load_demo
-from control_plane.service.devices import SipAddress
-from control_plane.store import open_store
+from tests.contract.fake_node import FakeNode
+from tests.integration.api_client import TOKEN, demo_api
 
-TOKEN = "test-token-of-the-api"
 EXAMPLES = int(os.environ.get("WIRECHIEF_SCHEMATHESIS_EXAMPLES", "8"))
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
 START_S = 30.0
 
 
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
 class _Server(threading.Thread):
     """The API on a port of its own, with its store, in an event loop of its own."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         super().__init__(name="api-under-test", daemon=True)
-        self._database = database
+        self._directory = directory
         self._uvicorn: uvicorn.Server | None = None
         self.url: Future[str] = Future()
 
@@ -56,18 +46,15 @@ class _Server(threading.Thread):
             raise
 
     async def _serve(self) -> None:
-        store = await open_store(self._database, WallClock())
-        try:
-            await load_demo(store, DemoPlace("lab", "127.0.0.2", 5060))
-            app = create_app(ApiPorts(store, SecretStr(TOKEN), SipAddress("127.0.0.1", 5060, 5061)))
-            config = uvicorn.Config(app, log_config=None, lifespan="off")
+        node = FakeNode()
+        await node.connect()
+        async with demo_api(self._directory, node) as api:
+            config = uvicorn.Config(api.app, log_config=None, lifespan="off")
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 self._uvicorn = uvicorn.Server(config)
                 # The socket listens already: what comes in before uvicorn accepts waits in its queue.
                 self.url.set_result(f"http://127.0.0.1:{listener.getsockname()[1]}")
                 await self._uvicorn.serve([listener])
-        finally:
-            await store.close()
 
     def stop(self) -> None:
         if self._uvicorn is not None:
@@ -77,7 +64,7 @@ class _Server(threading.Thread):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = _Server(tmp_path_factory.mktemp("api") / "wirechief.db")
+    server = _Server(tmp_path_factory.mktemp("api"))
     server.start()
     try:
         yield server.url.result(START_S)

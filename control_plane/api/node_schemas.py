@@ -1,0 +1,115 @@
+"""How a node stands, what a push would do and did, and who is blocked: the shapes of the answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from control_plane.apply.outcome import Outcome
+from control_plane.apply.state import Stage
+from control_plane.plan.changes import Drift
+from control_plane.plan.steps import Op
+from control_plane.ports import LinkState
+
+
+class StepOut(BaseModel):
+    """One thing to do in Asterisk."""
+
+    op: Op
+    artefact: str
+    reason: str
+    drift: Drift = Field(
+        description="Why it differs: the model moved; or Asterisk was edited, lost it, or holds more."
+    )
+    unit: str | None
+    secret: bool
+    touches_calls: bool
+    diff: list[str] = Field(description="Secrets are masked.")
+
+
+class PlanOut(BaseModel):
+    """Steps in the order they would run."""
+
+    node: str
+    revision: int
+    digest: str = Field(description="Give this to apply, to run this plan and no other.")
+    touches_calls: bool
+    counts: dict[Op, int]
+    steps: list[StepOut]
+
+
+class DriftOut(BaseModel):
+    """The steps of a plan that the model is not the cause of."""
+
+    node: str
+    revision: int
+    steps: list[StepOut]
+
+
+class AppliedOut(BaseModel):
+    """What became of a push."""
+
+    ok: bool
+    steps: int
+    counts: dict[Outcome, int]
+    error: str | None
+    problems: list[str]
+    took_s: float
+    plan: PlanOut | None = Field(description="null: there was nothing to do.")
+
+
+class MailOut(BaseModel):
+    """How mail about calls stands."""
+
+    configured: bool
+    waiting: int
+    sent: int
+    failed: int
+    problem: str | None
+
+
+class NodeOut(BaseModel):
+    """How a node stands."""
+
+    node: str
+    stage: Stage
+    link: LinkState
+    in_sync: bool = Field(description="Asterisk was seen to hold everything as of `revision`.")
+    revision: int = Field(description="The newest revision rendered; -1 before the first.")
+    revision_pushed: int = Field(
+        description="The newest revision Asterisk holds wholly; -1 before the first."
+    )
+    last_error: str | None
+    pending: PlanOut | None
+    last_drift: list[str]
+    faults: list[str] = Field(description="What needs a person.")
+    last_audit_s: float | None
+    rows: int
+    mailboxes: int
+    blocked: int
+    mail: MailOut
+
+
+class BlockOut(BaseModel):
+    """An address whose SIP is refused."""
+
+    address: str
+    since: datetime
+    until: datetime
+    times: int
+    reason: str
+
+
+class Unblocked(BaseModel):
+    """How many blocks were lifted."""
+
+    unblocked: int
+
+
+class ApplyIn(BaseModel):
+    """`digest` of the plan that was looked at: if another would be run now, nothing is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    digest: str | None = Field(default=None, max_length=64)

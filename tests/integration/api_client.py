@@ -1,0 +1,98 @@
+"""The API in this process on the real store, with the demo in it, and a node in memory behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from control_plane.adapters.voicemail import VoicemailSpool
+from control_plane.api import ApiPorts, create_app
+from control_plane.api.nodes import NodePorts
+from control_plane.apply.guard import Guard
+from control_plane.apply.handsets import Intake
+from control_plane.apply.reconciler import Reconciler
+from control_plane.observe.attacks import Policy
+from control_plane.service.demo import DemoPlace, load_demo
+from control_plane.service.devices import SipAddress
+from control_plane.service.handset import take_in, take_in_pin
+from control_plane.service.notify import Outbox
+from control_plane.store import SqlStore, open_store
+from tests.contract.fake_node import FakeNode
+
+TOKEN = "test-token-of-the-api"
+NODE = "lab"
+
+
+class WallClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Api:
+    """A client of the API, the store below it, and how often the reconciler was nudged."""
+
+    def __init__(self, store: SqlStore, nodes: Mapping[str, NodePorts]) -> None:
+        self.store = store
+        self.nudges = 0
+        ports = ApiPorts(store, SecretStr(TOKEN), SipAddress("127.0.0.1", 5060, 5061), self._nudge, nodes)
+        self.app = create_app(ports)
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url="http://wirechief.test/api/v1",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+
+    def _nudge(self) -> None:
+        self.nudges += 1
+
+    async def ok(self, method: str, path: str, status: int = 200, **request: Any) -> httpx.Response:
+        response = await self.client.request(method, path, **request)
+        assert response.status_code == status, response.text
+        return response
+
+    async def problem(self, method: str, path: str, status: int, **request: Any) -> dict[str, Any]:
+        """The problem a request is answered with; its shape is the same for every error."""
+        response = await self.client.request(method, path, **request)
+        assert response.status_code == status, response.text
+        return self.as_problem(response)
+
+    @staticmethod
+    def as_problem(response: httpx.Response) -> dict[str, Any]:
+        assert response.headers["content-type"] == "application/problem+json"
+        body: dict[str, Any] = response.json()
+        assert set(body) == {"type", "title", "status", "detail", "errors"}
+        assert body["status"] == response.status_code
+        assert "Traceback" not in body["detail"]
+        return body
+
+
+def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
+    """What runs for a node, not running: a test asks it for plans and pushes."""
+    clock = WallClock()
+    intake = Intake(partial(take_in, store, clock), partial(take_in_pin, store))
+    return NodePorts(
+        Reconciler(NODE, node, store, intake),
+        Guard(node, store, clock, node=NODE, policy=Policy()),
+        Outbox(node, store, clock, node=NODE, mailer=None, recordings=VoicemailSpool(spool)),
+        node,
+    )
+
+
+@asynccontextmanager
+async def demo_api(directory: Path, node: FakeNode | None = None) -> AsyncIterator[Api]:
+    """The API over a new database with the demo, and `node` as its node "lab"."""
+    store = await open_store(directory / "wirechief.db", WallClock())
+    try:
+        await load_demo(store, DemoPlace(NODE, "127.0.0.2", 5060))
+        api = Api(store, {} if node is None else {NODE: node_ports(store, node, directory)})
+        async with api.client:
+            yield api
+    finally:
+        await store.close()
