@@ -20,7 +20,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from control_plane.errors import Conflict, SchemaTooNew, StoreUnusable
 from control_plane.ports import EntityKind
 from control_plane.store import open_store
-from control_plane.store.schema import ENTITIES
 from tests.contract.store_writer import label_of
 from tests.contract.stores import SteppingClock, device, extension, places, put
 
@@ -197,18 +196,49 @@ async def test_a_database_restored_under_a_running_store_is_noticed(database: Pa
 
 async def test_what_the_rules_miss_the_constraints_catch_without_telling_secrets(database: Path) -> None:
     store = await open_store(database, SteppingClock())
-    await put(store, *places(), extension(), device(1))
-    # A writer that goes round the store: the model in memory does not know this row.
-    row = query(database, "SELECT * FROM devices")[0]
-    columns = [column.name for column in ENTITIES[EntityKind.DEVICE].c]
-    other = {**dict(zip(columns, row, strict=True)), "id": "smuggled", "kind": "mobile"}
+    await put(store, *places(), extension(), extension("101"), device(1))
+    # Rows of a writer that goes round the store: the model in memory does not know them.
+    copies = "SELECT ?, org, ?, ?, name, transport, srtp, stun, sip_password, version FROM devices LIMIT 1"
     with closing(sqlite3.connect(database)) as connection, connection:
-        marks = ", ".join("?" for _ in other)
-        connection.execute(f"INSERT INTO devices VALUES ({marks})", tuple(other.values()))  # noqa: S608
-    with pytest.raises(Conflict) as caught:
+        for smuggled in (("d1", "100", "mobile"), ("d2", "101", "mobile")):
+            connection.execute(f"INSERT INTO devices {copies}", smuggled)
+    with pytest.raises(Conflict, match="nothing was written") as unique:
         await put(store, device(2, kind="mobile"))
-    assert "Password" not in repr(caught.value)
-    assert caught.value.__cause__ is None
+    with pytest.raises(Conflict, match="nothing was written") as reference:
+        async with store.transaction("test") as transaction:
+            transaction.delete(EntityKind.EXTENSION, ("acme", "101"))
+    for caught in (unique, reference):
+        assert "Password" not in repr(caught.value)
+        assert caught.value.__cause__ is None
+    assert await store.revision() == 1
+    await store.close()
+
+
+async def test_the_audit_can_only_grow(database: Path) -> None:
+    store = await open_store(database, SteppingClock())
+    await put(store, *places())
+    for statement in ("DELETE FROM audit", "UPDATE audit SET actor = 'nobody'"):
+        with pytest.raises(sqlite3.IntegrityError, match="the audit is append-only"):
+            query_write(database, statement)
+    assert len(await store.audit()) == len(places())
+    await store.close()
+
+
+async def test_a_database_of_an_older_version_is_upgraded_with_all_it_holds(database: Path) -> None:
+    store = await open_store(database, SteppingClock())
+    await put(store, *places(), extension(), device(1))
+    before = await store.snapshot()
+    await store.close()
+    for trigger in ("update", "delete"):
+        query_write(database, f"DROP TRIGGER audit_is_append_only_on_{trigger}")
+    query_write(database, "UPDATE alembic_version SET version_num = '0001'")
+
+    store = await open_store(database, SteppingClock())
+    assert await store.snapshot() == before
+    assert len(await store.audit()) == len(places()) + 2
+    # Changes were written with the old columns: whoever follows them takes a new snapshot.
+    assert await store.changes_since(0) is None
+    assert await put(store, extension(dnd=True)) == before.revision + 1
     await store.close()
 
 
