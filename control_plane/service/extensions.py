@@ -122,7 +122,8 @@ def check_extension(model: Model, before: Extension | None, after: Extension) ->
     if after.person is not None:
         people = {p.id for p in model.people.values() if p.org == after.org}
         require_reference(people, after.person, "person", f"person of {after.org}")
-    if after.number is not None and (before is None or before.number != after.number):
+    moved = before is None or (before.number, before.site) != (after.number, after.site)
+    if after.number is not None and moved:
         _require_free_number(model, after, after.number)
     if before is None or before.forwarding != after.forwarding:
         require_sound_targets(model, after)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -54,27 +54,34 @@ class _Skip(Exception):
 
 
 async def take_in(store: Store, clock: Clock, entries: Mapping[str, str]) -> tuple[str, ...]:
-    """Bring what was set on phones into the model, oldest first; the row keys that may now be deleted.
+    """Bring what was set on phones into the model; the row keys that may now be deleted.
 
-    The last writer of a field wins: a row is ignored when somebody else changed that field, by the audit
-    log, in a later second than the phone did. (Not by the entity's version: that also counts other fields.)
+    All rows of an extension are one change: what was switched on and off again meanwhile never shows, so
+    taking the same rows in twice changes nothing. The last writer of a field wins: a row is ignored when
+    somebody else changed that field, by the audit log, in a later second than the phone did. (Not by the
+    entity's version: that also counts other fields.)
     Never raises for what a row says. Raises StoreBusy as the store does: nothing is lost, call again.
     """
-    done: list[str] = []
+    keys = sorted(entries)[:ROWS_AT_ONCE]
     rows: list[_Row] = []
-    for key in sorted(entries)[:ROWS_AT_ONCE]:
+    for key in keys:
         try:
             rows.append(_parsed(key, entries[key], clock.now()))
         except _Skip as skip:
             logger.warning("A phone's change was skipped: %s", skip)
-            done.append(key)
+    of_extension: dict[ExtensionId, list[_Row]] = {}
     for row in sorted(rows, key=_order):
+        of_extension.setdefault(row.ident, []).append(row)
+    for ident, its_rows in of_extension.items():
         try:
-            await _take(store, row)
-        except (_Skip, DomainError) as why:
-            logger.warning("A change of extension %s by phone was skipped: %s", row.ident[1], why)
-        done.append(row.key)
-    return tuple(done)
+            await _take(store, ident, its_rows)
+        except DomainError as why:
+            _skipped(ident, why)
+    return tuple(keys)
+
+
+def _skipped(ident: ExtensionId, why: Exception) -> None:
+    logger.warning("A change of extension %s by phone was skipped: %s", "/".join(ident), why)
 
 
 def _parsed(key: str, value: str, now: datetime) -> _Row:
@@ -97,26 +104,39 @@ def _order(row: _Row) -> tuple[datetime, int, str, bool]:
     return row.at, int(counter) if counter.isdecimal() else 0, head, row.field != "fwdto"
 
 
-async def _take(store: Store, row: _Row) -> None:
+async def _take(store: Store, ident: ExtensionId, rows: Sequence[_Row]) -> None:
     # The audit is read inside the transaction: no other writer can come between reading and writing.
-    async with store.transaction(ACTOR_PREFIX + row.device) as tx:
+    async with store.transaction(ACTOR_PREFIX + rows[-1].device) as tx:
         model = tx.model
-        extension = require_extension(model, row.ident)
-        if row.device not in {device.id for device in model.devices_of(extension)}:
-            raise _Skip("it names a device the extension does not have")
-        changes = _changes(model, extension, row)
-        if await _changed_later(store, row):
-            raise _Skip("somebody changed the same thing later")
-        revise(tx, extension, changes)
+        extension = require_extension(model, ident)
+        devices = {device.id for device in model.devices_of(extension)}
+        dnd: Changes = {}
+        forwarding: Changes = {}
+        for row in rows:
+            try:
+                if row.device not in devices:
+                    raise _Skip("it names a device the extension does not have")
+                if await _changed_later(store, row):
+                    raise _Skip("somebody changed the same thing later")
+                changes = dnd if row.field == "dnd" else forwarding
+                changes.update(_changes(model, extension, row))
+            except _Skip as why:
+                _skipped(ident, why)
+        # Apart, so that a forwarding that would be a loop does not take the other change with it.
+        for wanted in (dnd, {"forwarding": forwarding} if forwarding else {}):
+            try:
+                extension = revise(tx, extension, wanted).entity
+            except DomainError as why:
+                _skipped(ident, why)
 
 
 def _changes(model: Model, extension: Extension, row: _Row) -> Changes:
+    """The fields of the extension, or of its forwarding, that the row sets."""
     if row.field == "fwdto":
-        return {"forwarding": {**_target(model, extension, row.value), "enabled": True}}
+        return {**_target(model, extension, row.value), "enabled": True}
     if row.value not in _SWITCH:
         raise _Skip(f"{row.field} is neither 1 nor 0")
-    on = _SWITCH[row.value]
-    return {"dnd": on} if row.field == "dnd" else {"forwarding": {"enabled": on}}
+    return {"dnd" if row.field == "dnd" else "enabled": _SWITCH[row.value]}
 
 
 def _target(model: Model, extension: Extension, dialled: str) -> Changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -59,6 +60,19 @@ async def test_if_match_keeps_one_writer_from_overwriting_another(api: Api) -> N
     await api.problem("DELETE", E100, 412, headers={"If-Match": "nonsense"})
     await api.ok("PATCH", E100, json={"dnd": False}, headers={"If-Match": f'{seen}, "2"'})
     await api.ok("PATCH", E100, json={"dnd": False}, headers={"If-Match": "*"})
+
+
+async def test_of_writers_at_the_same_time_with_the_same_version_one_wins(api: Api) -> None:
+    seen = (await api.ok("GET", E100)).headers["ETag"]
+    answers = await asyncio.gather(
+        *(
+            api.client.patch(E100, json={"label": f"writer {number}"}, headers={"If-Match": seen})
+            for number in range(8)
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
+    winner = next(answer for answer in answers if answer.status_code == 200)
+    assert (await api.ok("GET", E100)).json() == winner.json()
 
 
 async def test_another_entitys_change_leaves_the_version_alone(api: Api) -> None:

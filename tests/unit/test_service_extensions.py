@@ -33,6 +33,7 @@ from control_plane.service.devices import (
 )
 from control_plane.service.extensions import create_extension, delete_extension, patch_extension
 from control_plane.service.numbers import delete_number, patch_number
+from control_plane.service.places import create_site
 from control_plane.service.writing import By
 from tests.unit.memory_store import MemoryStore
 
@@ -321,6 +322,15 @@ async def test_a_second_number_reaches_an_extension_without_becoming_its_caller_
     model = (await store.snapshot()).model
     assert model.extensions[ACME, "102"].number == "+6561000102"
     assert model.extensions[ACME, "103"].number is None
+
+
+async def test_an_extension_cannot_leave_its_number_behind_at_another_site(store: MemoryStore) -> None:
+    site = {"id": "london", "name": "London", "region": "GB", "time_zone": "Europe/London"}
+    await create_site(store, BY, site)
+    with pytest.raises(InvalidField, match="is a number of site singapore, not of london"):
+        await patch(store, site="london")
+    moved = await patch(store, site="london", number=None)
+    assert (moved.site, moved.number) == ("london", None)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,22 @@ async def test_a_phone_cannot_make_a_forwarding_loop() -> None:
     assert not (await extension(store)).forwarding.enabled
 
 
+async def test_a_refused_forwarding_does_not_take_another_change_with_it() -> None:
+    store, clock, device = await demo()
+    rows = dict([row("dnd", "1", clock.now(), device, 1), row("fwdto", "100", clock.now(), device, 2)])
+    assert len(await take_in(store, clock, rows)) == 2
+    after = await extension(store)
+    assert (after.dnd, after.forwarding.enabled) == (True, False)
+
+
+async def test_what_was_switched_on_and_off_again_is_no_change() -> None:
+    store, clock, device = await demo()
+    revision = await store.revision()
+    at = clock.now()
+    await take_in(store, clock, dict([row("fwd", "1", at, device, 1), row("fwd", "0", at, device, 2)]))
+    assert await store.revision() == revision
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
