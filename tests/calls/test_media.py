@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -211,14 +212,9 @@ def test_a_hostile_dialled_string_reaches_nothing(node: NodeUnderTest, engine: E
     settings = node.lab.settings
     with playing(node, engine, extensions={"100": {}, "101": {}}) as (scenario, phones):
         caller = phone(scenario, phones, "100")
-        for hostile in (
-            "101&Local%2F101%40from-device",
-            "1%22%5D%3F101",
-            "${GLOBAL(x)}",
-            "101,n,Hangup()",
-            "101;x=y|",
-        ):
-            call = caller.call(f"sip:{hostile}@{settings.sip_address}:{settings.sip_port}")
+        for hostile in ("101&Local/101@from-device", '1"]?101', "101${GLOBAL(x)}", "101,n,Hangup()", "101;x"):
+            user = quote(hostile, safe="")
+            call = caller.call(f"sip:{user}@{settings.sip_address}:{settings.sip_port}")
             call.wait_ended()
-            assert call.status_code in {400, 404, 416, 484}, (hostile, call.status_code)
+            assert call.status_code in {404, 484}, (hostile, call.status_code)
         assert phone(scenario, phones, "101").incoming == ()
