@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from control_plane.callpath.features import FEATURE_CODES
 from control_plane.callpath.graph import GRAPH, MAX_HOPS, End
@@ -24,49 +25,64 @@ def forward_targets(model: Model, owner: ExtensionId) -> Iterator[ExtensionId]:
             yield number.org, number.extension
 
 
+@dataclass(frozen=True)
+class ForwardGraph:
+    """Who forwards to whom, both ways; built once for many questions about one model."""
+
+    model: Model
+    sources: Mapping[ExtensionId, tuple[ExtensionId, ...]]
+
+    @classmethod
+    def of(cls, model: Model) -> ForwardGraph:
+        """The graph of every forwarding in force; the cost grows with the number of extensions."""
+        sources: dict[ExtensionId, list[ExtensionId]] = {}
+        for owner, extension in model.extensions.items():
+            if extension.forwarding.enabled:
+                for target in forward_targets(model, owner):
+                    sources.setdefault(target, []).append(owner)
+        return cls(model, {target: tuple(found) for target, found in sources.items()})
+
+    def problem(self, extension: Extension) -> str | None:
+        """Why the forwarding of `extension` cannot stand; None when it can.
+
+        Finds loops and chains of more than three forwardings (A91) that run through the extension.
+        """
+        start = (extension.org, extension.key)
+        paths = tuple(self._paths((start,)))
+        for path in paths:
+            if path[-1] in path[:-1]:
+                return f"Forwarding loop: {_shown(path)}. Take one of these out of the forwarding."
+        longest = max(paths, key=len)
+        hops = len(longest) - 1 + self._longest_before(start)
+        if hops > MAX_HOPS:
+            return (
+                f"Forwarding chain too long: with {_shown(longest)} a call is forwarded {hops} times in a "
+                f"row, {MAX_HOPS} are allowed."
+            )
+        return None
+
+    def _paths(self, path: tuple[ExtensionId, ...]) -> Iterator[tuple[ExtensionId, ...]]:
+        """Every forwarding path that begins with `path`, cut at the first repetition or one hop too many."""
+        yield path
+        if path[-1] in path[:-1] or len(path) > MAX_HOPS + 1:
+            return
+        for target in forward_targets(self.model, path[-1]):
+            yield from self._paths((*path, target))
+
+    def _longest_before(self, start: ExtensionId) -> int:
+        """How many forwardings can come before `start`, at most one more than allowed."""
+        level, depth = {start}, 0
+        while depth <= MAX_HOPS:
+            level = {source for target in level for source in self.sources.get(target, ())}
+            if not level:
+                break
+            depth += 1
+        return depth
+
+
 def forwarding_problem(model: Model, extension: Extension) -> str | None:
-    """Why the forwarding of `extension` cannot stand in `model`, which already holds it; None when it can.
-
-    Finds loops and chains of more than three forwardings (A91) that run through the extension.
-    """
-    start = (extension.org, extension.key)
-    paths = tuple(_paths(model, (start,)))
-    for path in paths:
-        if path[-1] in path[:-1]:
-            return f"Forwarding loop: {_shown(path)}. Take one of these out of the forwarding."
-    longest = max(paths, key=len)
-    hops = len(longest) - 1 + _longest_before(model, start)
-    if hops > MAX_HOPS:
-        return (
-            f"Forwarding chain too long: with {_shown(longest)} a call is forwarded {hops} times in a row, "
-            f"{MAX_HOPS} are allowed."
-        )
-    return None
-
-
-def _paths(model: Model, path: tuple[ExtensionId, ...]) -> Iterator[tuple[ExtensionId, ...]]:
-    """Every forwarding path that begins with `path`, cut at the first repetition or one hop too many."""
-    yield path
-    if path[-1] in path[:-1] or len(path) > MAX_HOPS + 1:
-        return
-    for target in forward_targets(model, path[-1]):
-        yield from _paths(model, (*path, target))
-
-
-def _longest_before(model: Model, start: ExtensionId) -> int:
-    """How many forwardings can come before `start`, at most one more than allowed."""
-    sources: dict[ExtensionId, list[ExtensionId]] = {}
-    for owner, extension in model.extensions.items():
-        if extension.forwarding.enabled:
-            for target in forward_targets(model, owner):
-                sources.setdefault(target, []).append(owner)
-    level, depth = {start}, 0
-    while depth <= MAX_HOPS:
-        level = {source for target in level for source in sources.get(target, ())}
-        if not level:
-            break
-        depth += 1
-    return depth
+    """Why the forwarding of `extension` cannot stand in `model`, which already holds it; None when it can."""
+    return ForwardGraph.of(model).problem(extension)
 
 
 def _shown(path: tuple[ExtensionId, ...]) -> str:

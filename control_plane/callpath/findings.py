@@ -1,0 +1,150 @@
+"""What the whole model's call paths reveal before anybody calls: unreachable help, ways out, dead ends.
+
+Rules that forbid a change are checked when it is saved; findings are what stands in a model that was saved
+and that its operator should know. They come with every plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from control_plane.callpath.checks import ForwardGraph, key_problem
+from control_plane.domain.extension import Extension, NoAnswerAction
+from control_plane.domain.model import Model
+
+
+class Severity(StrEnum):
+    """ERROR: somebody cannot reach help, or calls go wrong. WARNING: allowed, and perhaps not meant."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found; `rule` names what was checked, `subject` where, `text` says it in a sentence."""
+
+    severity: Severity
+    rule: str
+    subject: str
+    text: str
+
+
+def findings(model: Model) -> tuple[Finding, ...]:
+    """Everything found in `model`, errors first; the cost grows with the number of extensions."""
+    found = [
+        *_emergency(model),
+        *_forwarding(model),
+        *_codes(model),
+        *_ways_out(model),
+        *_nothing_rings(model),
+        *_stray_targets(model),
+    ]
+    return tuple(sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.rule, f.subject)))
+
+
+def _emergency(model: Model) -> Iterator[Finding]:
+    """R59: every site that has phones reaches emergency numbers, and nothing stands before them."""
+    for site_id in sorted({extension.site for extension in model.extensions.values()}):
+        site = model.sites[site_id]
+        if site.trunk is None or site.trunk not in model.trunks:
+            yield Finding(
+                Severity.ERROR,
+                "emergency-reachable",
+                f"site {site_id}",
+                f"Emergency numbers cannot be reached from site {site_id}: it has no trunk. Set one.",
+            )
+    for org, key in model.extensions:
+        problem = key_problem(key)
+        if problem:
+            yield Finding(Severity.ERROR, "emergency-not-shadowed", f"extension {org}/{key}", f"{problem}.")
+
+
+def _forwarding(model: Model) -> Iterator[Finding]:
+    """A91: loops and long chains; a phone's feature code can make one, which then ends at the hop limit."""
+    graph = ForwardGraph.of(model)
+    for extension in model.extensions.values():
+        if extension.forwarding.enabled and not extension.restricted:
+            problem = graph.problem(extension)
+            if problem:
+                yield Finding(Severity.ERROR, "forwarding-loop", _name(extension), problem)
+
+
+def _codes(model: Model) -> Iterator[Finding]:
+    """R56: a restricted extension whose organisation has no code at the site reaches nobody outside."""
+    for extension in model.extensions.values():
+        occupancy = model.occupancies.get((extension.org, extension.site))
+        if extension.restricted and (occupancy is None or occupancy.authorization_code is None):
+            yield Finding(
+                Severity.WARNING,
+                "authorization-code-missing",
+                _name(extension),
+                f"Extension {extension.key} is restricted, but {extension.org} has no authorization code at "
+                f"{extension.site}: outside calls are impossible from it.",
+            )
+
+
+def _ways_out(model: Model) -> Iterator[Finding]:
+    """A60: an internal call from a restricted phone can leave through somebody else's forwarding."""
+    restricted: dict[str, list[str]] = {}
+    for extension in model.extensions.values():
+        if extension.restricted:
+            restricted.setdefault(extension.org, []).append(extension.key)
+    for extension in model.extensions.values():
+        callers = restricted.get(extension.org)
+        numbers = _numbers_outside(model, extension)
+        if callers and numbers:
+            yield Finding(
+                Severity.WARNING,
+                "restricted-reaches-outside",
+                _name(extension),
+                f"Restricted extensions of {extension.org} ({', '.join(sorted(callers)[:5])}) reach "
+                f"{', '.join(numbers)} without a code by calling {extension.key}, which forwards there.",
+            )
+
+
+def _numbers_outside(model: Model, extension: Extension) -> list[str]:
+    numbers = list(extension.forwarding.numbers) if extension.forwarding.enabled else []
+    if extension.restricted:
+        numbers = []
+    if extension.no_answer.action is NoAnswerAction.FORWARD and extension.no_answer.number:
+        numbers.append(extension.no_answer.number)
+    return [number for number in numbers if number not in model.numbers]
+
+
+def _nothing_rings(model: Model) -> Iterator[Finding]:
+    """A call path that can only end unanswered."""
+    for extension in model.extensions.values():
+        forwards = extension.forwarding.enabled and not extension.restricted
+        takes = extension.no_answer.action in {NoAnswerAction.FORWARD, NoAnswerAction.VOICEMAIL}
+        if not model.devices_of(extension) and not forwards and not takes:
+            yield Finding(
+                Severity.WARNING,
+                "nothing-rings",
+                _name(extension),
+                f"Calls to extension {extension.key} end at once: it has no device, no forwarding and no "
+                "voicemail.",
+            )
+
+
+def _stray_targets(model: Model) -> Iterator[Finding]:
+    """Forward targets that were removed since, or are not in service."""
+    for extension in model.extensions.values():
+        if not extension.forwarding.enabled or extension.restricted:
+            continue
+        for key in extension.forwarding.extensions:
+            target = model.extensions.get((extension.org, key))
+            if target is None or not model.is_active(target):
+                why = "does not exist" if target is None else "is not in service"
+                yield Finding(
+                    Severity.WARNING,
+                    "forward-target-unreachable",
+                    _name(extension),
+                    f"Extension {extension.key} forwards to {key}, which {why}.",
+                )
+
+
+def _name(extension: Extension) -> str:
+    return f"extension {extension.org}/{extension.key}"
