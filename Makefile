@@ -21,3 +21,6 @@ check: $(BIN)/.ready ## Format, lint, types, import contracts, unit tests (under
 
 test: $(BIN)/.ready ## Every tier, real calls included
 	$(BIN)/pytest tests
+
+bench: $(BIN)/.ready ## Every figure, one JSON line each (about 6 minutes)
+	$(BIN)/python -m tests.bench

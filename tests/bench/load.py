@@ -1,0 +1,109 @@
+"""The load: one organisation at one site with `n` extensions, one IP phone each."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from control_plane.domain.entities import Organisation, Site, Trunk
+from control_plane.domain.extension import DeviceKind, NoAnswerAction
+from control_plane.domain.model import Model
+from control_plane.domain.regions import RegionCode
+from control_plane.render.artefacts import Holder
+from control_plane.render.units import render_unit, units
+from control_plane.service.bulk import NewExtension, import_extensions
+from control_plane.service.writing import By
+from control_plane.settings import Settings
+from control_plane.store import open_store
+
+ORG, SITE, TRUNK = "bench", "bench-site", "carrier"
+DATABASE = "wirechief.sqlite3"
+FIRST_KEY = 200000
+
+
+class Load(StrEnum):
+    """What each extension has besides its phone."""
+
+    PLAIN = "one IP phone each"
+    MAILBOX = "one IP phone and one mailbox each"
+
+
+class WallClock:
+    """The clock a store needs."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def key_of(index: int) -> str:
+    return str(FIRST_KEY + index)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A database on disk with its model, and how long the import took."""
+
+    n: int
+    load: Load
+    path: Path
+    model: Model
+    import_s: float
+
+    def rows(self, node: str) -> list[tuple[str, str]]:
+        """Every AstDB row of the model."""
+        return [
+            (key.name, value)
+            for unit in units(self.model, node)
+            for key, value in render_unit(self.model, node, unit).values.items()
+            if key.holder is Holder.ROW
+        ]
+
+    def copy_to(self, state_dir: Path) -> None:
+        """The database as it was after the import, before anything was pushed."""
+        for stale in state_dir.glob(f"{DATABASE}*"):
+            stale.unlink()
+        shutil.copyfile(self.path, state_dir / DATABASE)
+
+
+def made(n: int, load: Load, settings: Settings, directory: Path) -> Loaded:
+    """A database with `n` extensions, made through the bulk import."""
+    path = directory / f"{n}-{load.name.lower()}.sqlite3"
+    return asyncio.run(_made(Loaded(n, load, path, Model(), 0.0), settings))
+
+
+async def _made(wanted: Loaded, settings: Settings) -> Loaded:
+    store = await open_store(wanted.path, WallClock())
+    try:
+        async with store.transaction("bench") as tx:
+            tx.put(Organisation(id=ORG, name="Bench"))
+            tx.put(Trunk(id=TRUNK, node=settings.node, host=settings.carrier_address, region=RegionCode.SG))
+            tx.put(
+                Site(
+                    id=SITE,
+                    name="Bench",
+                    region=RegionCode.SG,
+                    time_zone="Asia/Singapore",
+                    node=settings.node,
+                    trunk=TRUNK,
+                )
+            )
+        started = time.perf_counter()
+        await import_extensions(store, By("bench"), _extensions(wanted.n, wanted.load))
+        took = time.perf_counter() - started
+        return replace(wanted, model=(await store.snapshot()).model, import_s=took)
+    finally:
+        await store.close()
+
+
+def _extensions(n: int, load: Load) -> Iterator[NewExtension]:
+    for index in range(n):
+        values: dict[str, object] = {"org": ORG, "site": SITE, "key": key_of(index), "label": f"Desk {index}"}
+        if load is Load.MAILBOX:
+            values |= {"voicemail_pin": "4711", "no_answer": {"action": NoAnswerAction.VOICEMAIL}}
+        yield NewExtension(values, ({"kind": DeviceKind.IP_PHONE},))
