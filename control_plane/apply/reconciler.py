@@ -30,9 +30,6 @@ DRIFT_SHOWN = 50
 
 BACKOFF_DOUBLINGS_MAX = 10
 
-CHECK_INTERVAL_S = 5.0
-"""Least time between two looks at whether Asterisk can read its endpoint rows."""
-
 
 class Reconciler:
     """One per node. `run` follows the model until cancelled; `plan` and `apply` work with and without it."""
@@ -135,8 +132,7 @@ class Reconciler:
         """
         async with self._turn:
             _, applied = await self._audit_now(push=True, expected=expected)
-            if self._pusher.check_due:
-                await self._pusher.check_endpoints()
+            await self._look_after_devices()
             return applied
 
     async def _audit_now(self, *, push: bool, expected: Plan | None = None) -> tuple[Plan, Applied | None]:
@@ -283,8 +279,13 @@ class Reconciler:
         if record.pending:
             await record.flush()
         elif self._pusher.check_due and self._now() >= self._check_at:
-            self._check_at = self._now() + CHECK_INTERVAL_S
+            self._check_at = self._now() + self._options.devices_s
+            await self._look_after_devices()
+
+    async def _look_after_devices(self) -> None:
+        if self._pusher.check_due:
             await self._pusher.check_endpoints()
+            await self._pusher.sync_device_states()
 
     def _judge(self, applied: Applied | None) -> None:
         """Whether the node is well after a push; None: nothing was left to push."""

@@ -23,6 +23,8 @@ class Options:
     backoff_max_s: float = 30.0
     settle_s: float = 0.3
     """How long voicemail reloads and digests wait for more of their kind."""
+    devices_s: float = 5.0
+    """Least time between two looks at whether Asterisk reads and watches newly written devices."""
 
 
 class Stage(StrEnum):

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from control_plane.adapters.ami import AmiAddress, AmiLink, AmiTiming
 from control_plane.adapters.engine import docker
+from control_plane.adapters.phones import Engine, Phone, SipAccount
 from control_plane.apply.handsets import Intake
 from control_plane.apply.holdings import read_holdings
 from control_plane.apply.reconciler import Reconciler
@@ -100,9 +101,9 @@ class Plane:
     link: AmiLink
     reconciler: Reconciler
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once `condition` holds; fail after DEADLINE_S."""
-        deadline = asyncio.get_running_loop().time() + DEADLINE_S
+    async def until(self, condition: Callable[[], bool], within_s: float = DEADLINE_S) -> None:
+        """Return once `condition` holds; fail after `within_s`."""
+        deadline = asyncio.get_running_loop().time() + within_s
         while not condition():
             state = self.reconciler.state
             assert asyncio.get_running_loop().time() < deadline, (state.stage, state.last_error)
@@ -383,6 +384,23 @@ async def test_two_planes_of_one_model_leave_each_other_alone(labs: Labs) -> Non
         await asyncio.gather(first.settled(), second.settled())
         assert (await first.reconciler.plan()).is_empty
         assert (await second.reconciler.plan()).is_empty
+
+
+async def test_a_new_device_shows_its_state_as_soon_as_it_registers(labs: Labs) -> None:
+    await labs.empty()
+    async with labs.connected(*model(range(100, 103))) as plane:
+        await plane.reconciler.apply()
+        settings = labs.lab.settings
+        account = SipAccount(
+            sip_user="d00000000100",
+            sip_password="p" * 24,
+            host=settings.sip_address,
+            port=settings.sip_port,
+            local_address=settings.sip_address,
+        )
+        with Engine() as engine, Phone(engine, account) as phone:
+            await asyncio.to_thread(phone.register)
+            await plane.until(lambda: "Not in use" in labs.asks("pjsip show endpoint d00000000100"), 5.0)
 
 
 async def test_a_removed_extension_is_gone_from_asterisk(labs: Labs) -> None:

@@ -200,7 +200,9 @@ class Phones:
         return Intake(self.take_in, self.take_pin)
 
 
-FAST = Options(poll_s=0.02, audit_s=30.0, backoff_first_s=0.01, backoff_max_s=0.05, settle_s=0.01)
+FAST = Options(
+    poll_s=0.02, audit_s=30.0, backoff_first_s=0.01, backoff_max_s=0.05, settle_s=0.01, devices_s=0.02
+)
 
 
 @dataclass

@@ -228,6 +228,36 @@ async def test_after_a_bulk_push_the_endpoints_are_counted() -> None:
     assert made.reconciler.state.faults == ()
 
 
+async def test_new_devices_are_watched_after_one_reload_and_changed_ones_need_none() -> None:
+    made = bench()
+    await made.node.connect()
+    await made.reconciler.apply()
+    assert made.node.operations.count(("reload", "res_pjsip.so")) == 1
+    made.store.change(device("101", password="y" * 20))
+    await made.reconciler.apply()
+    assert made.node.operations.count(("reload", "res_pjsip.so")) == 1
+
+
+async def test_a_device_added_while_running_is_watched_soon() -> None:
+    async with running() as made:
+        await made.settled()
+        await made.until(lambda: ("reload", "res_pjsip.so") in made.node.operations)
+        made.node.operations.clear()
+        made.store.change(device("101", "b"))
+        made.reconciler.nudge()
+        await made.until(lambda: ("reload", "res_pjsip.so") in made.node.operations)
+        reload = made.node.operations.index(("reload", "res_pjsip.so"))
+        assert ("put", "pbx/endpoint/bphone000101") in made.node.operations[:reload]
+
+
+async def test_nothing_is_reloaded_while_an_unreadable_row_hides_devices() -> None:
+    made = bench()
+    made.node.unreadable.add("aphone000101")
+    await made.node.connect()
+    await made.reconciler.apply()
+    assert ("reload", "res_pjsip.so") not in made.node.operations
+
+
 async def test_digests_are_on_record_soon_after_a_push() -> None:
     async with running() as made:
         await made.settled()
