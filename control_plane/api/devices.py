@@ -8,14 +8,14 @@ from fastapi import APIRouter, Body, Response
 
 from control_plane.api import documents
 from control_plane.api.context import Creating, Ports, Writing, etag
-from control_plane.api.paging import Listing, Paged
-from control_plane.api.schemas import (
+from control_plane.api.line_schemas import (
     DeviceCreated,
     DeviceCredentials,
     DeviceIn,
     DeviceOut,
     DevicePatch,
 )
+from control_plane.api.paging import Listing, Paged
 from control_plane.domain.extension import Device
 from control_plane.ports import EntityKind
 from control_plane.service import devices as use_cases

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Body, Query, Response
 
 from control_plane.api import documents
 from control_plane.api.context import Creating, Ports, Writing, etag
-from control_plane.api.paging import Listing, Paged
-from control_plane.api.schemas import (
+from control_plane.api.line_schemas import (
     ExtensionCredentials,
     ExtensionIn,
     ExtensionOut,
     ExtensionPatch,
+)
+from control_plane.api.paging import Listing, Paged
+from control_plane.api.schemas import (
     NumberIn,
     NumberOut,
     NumberPatch,
