@@ -1,6 +1,27 @@
 """The command `wirechief`. Each module registers its commands when it is imported."""
 
-from control_plane.cli import calling, changing, explaining, exporting, lab, pushing, security, showing
+from control_plane.cli import (
+    calling,
+    changing,
+    checking,
+    explaining,
+    exporting,
+    lab,
+    pushing,
+    security,
+    showing,
+)
 from control_plane.cli.app import main
 
-__all__ = ["calling", "changing", "explaining", "exporting", "lab", "main", "pushing", "security", "showing"]
+__all__ = [
+    "calling",
+    "changing",
+    "checking",
+    "explaining",
+    "exporting",
+    "lab",
+    "main",
+    "pushing",
+    "security",
+    "showing",
+]
