@@ -165,6 +165,7 @@ class _Walk:
     model: Model
     now: Circumstances
     dialled: str
+    origin: str = ""  # "org/key" of the extension that made the call
     caller: Extension | None = None
     site: Site | None = None
     org: str = ""
@@ -187,6 +188,7 @@ class _Walk:
         self.caller = self.model.extensions.get((org, key))
         if self.caller is None:
             raise UnknownEntity("extension", f"{org}/{key}")
+        self.origin = f"{org}/{key}"
         self.site = self.model.sites[self.caller.site]
         self.org = org
         self.caller_key = key
@@ -253,6 +255,7 @@ class _Walk:
                 self.model,
                 self.now,
                 target,
+                origin=self.origin,
                 caller=extension,
                 site=self.model.sites[extension.site],
                 org=extension.org,
@@ -465,7 +468,10 @@ def _devices(w: _Walk) -> Verdict:
 def _busy(w: _Walk) -> Verdict:
     if w.called.rings_waiting_calls:
         return "free", "call waiting is on"
-    if f"{w.called.org}/{w.called.key}" in w.now.in_call:
+    name = f"{w.called.org}/{w.called.key}"
+    if name == w.origin:
+        return "busy", "it is making this very call, and call waiting is off"
+    if name in w.now.in_call:
         return "busy", "in a call, and call waiting is off"
     return "free", "not in a call"
 

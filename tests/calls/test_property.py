@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import HealthCheck, Phase, assume, given, note, settings
 from hypothesis import strategies as st
 
 from control_plane.adapters.phones import Engine
-from control_plane.callpath.explain import Behaviour
+from control_plane.callpath.explain import Behaviour, Explanation
 from control_plane.domain.entities import NumberStatus
 from control_plane.domain.extension import DeviceKind, Forwarding, NoAnswer, NoAnswerAction
+from control_plane.domain.model import Model
 from tests.calls.node import NodeUnderTest
 from tests.calls.player import Player, model_on
 from tests.calls.scenario import CallSpec, Expected, ExtensionSpec, Scenario, build, explained
@@ -35,7 +36,7 @@ def did(key: str) -> str:
 @st.composite
 def forwardings(draw: st.DrawFn, key: str) -> Forwarding:
     targets = draw(st.lists(st.sampled_from([k for k in KEYS if k != key]), max_size=2, unique=True))
-    numbers = draw(st.lists(st.sampled_from([*OUTSIDE, did("103")]), max_size=1))
+    numbers = draw(st.lists(st.sampled_from([OUTSIDE[0], did("103")]), max_size=1))
     callers = draw(st.lists(st.sampled_from(["+6531234567", "+6591112222", *KEYS]), max_size=2, unique=True))
     if key in targets or did(key) in numbers:
         numbers = []
@@ -80,8 +81,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     )
     # One phone at most takes the call, so that no two answers race; a number outside answers at once and
     # would cut short the legs beside it, so it answers only where it is dialled alone.
-    taker = draw(st.sampled_from([*KEYS[1:], None]))
-    behaviour = {key: draw(st.sampled_from(NOT_ANSWERED)) for key in KEYS[1:] if key != taker}
+    taker = draw(st.sampled_from([*KEYS, None]))
+    behaviour = {key: draw(st.sampled_from(NOT_ANSWERED)) for key in KEYS if key != taker}
     behaviour[OUTSIDE[0]] = draw(st.sampled_from([Behaviour.BUSY, Behaviour.RING]))
     if draw(st.booleans()):
         caller, to = draw(st.sampled_from(CALLERS_OUTSIDE)), draw(st.sampled_from([did(k) for k in KEYS[1:]]))
@@ -118,11 +119,25 @@ def test_any_call_in_any_small_model_does_what_explain_says(
     drawn: Scenario, node: NodeUnderTest, engine: Engine
 ) -> None:
     scenario = filled_in(drawn)
-    note(f"As a scenario:\n{scenario.as_yaml()}")
-    model = model_on(node, scenario)
-    node.hold(model)
     spec = scenario.calls[0]
+    model = model_on(node, scenario)
+    assume(not races(explained(scenario, model, spec), model))
+    note(f"As a scenario:\n{scenario.as_yaml()}")
+    node.hold(model)
     compare(scenario, model, spec, Player(node, engine, scenario, model).play(spec))
+
+
+def races(explanation: Explanation, model: Model) -> bool:
+    """Whether two legs ask the same one-call extension: which of them finds it busy is a matter of timing."""
+    rung = [name for name in explanation.rings if "/" in name]
+    return any(
+        rung.count(name) > 1 and not model.extensions[_ident(name)].rings_waiting_calls for name in rung
+    )
+
+
+def _ident(name: str) -> tuple[str, str]:
+    org, _, key = name.partition("/")
+    return org, key
 
 
 def filled_in(scenario: Scenario) -> Scenario:
