@@ -55,6 +55,11 @@ class Desired:
         """What each key was rendered from, as far as it is desired."""
         return {key: unit for key in keys if (unit := self._owners.get(key)) is not None}
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether a unit was never rendered, so that rows which seem to belong to nobody may be its own."""
+        return any(unit not in self._keys for unit in self.faults)
+
     def keys_of(self, unit: Unit) -> tuple[ArtefactKey, ...]:
         """What `unit` renders to."""
         return self._keys.get(unit, ())
@@ -79,7 +84,7 @@ class Desired:
         """None when the unit cannot be rendered: it keeps what it had, and all others go on."""
         try:
             values = {key: _canonical(key, value) for key, value in _values(model, self.node, unit).items()}
-        except (ControlPlaneError, ValueError) as exc:
+        except (ControlPlaneError, ValueError, LookupError) as exc:
             self.faults[unit] = f"{unit} cannot be rendered: {exc}"
             logger.error("%s", self.faults[unit], extra={"node": self.node})
             return None

@@ -14,7 +14,7 @@ from control_plane.apply.holdings import content_of, mailboxes_of, text_of
 from control_plane.apply.outcome import Applied, Outcome, StepResult
 from control_plane.errors import AsteriskError, OutcomeUnknown, Rejected, UnsafeValue
 from control_plane.plan.plan import Plan
-from control_plane.plan.steps import DIALPLAN_MODULE, VOICEMAIL_FILE, VOICEMAIL_MODULE, Op, Step
+from control_plane.plan.steps import DIALPLAN_MODULE, VOICEMAIL_FILE, VOICEMAIL_MODULE, Op, Step, family_of
 from control_plane.ports import ConfigLine, NodeLink
 from control_plane.render.artefacts import Holder, Unit
 
@@ -222,7 +222,7 @@ class _Run:
             values = await asyncio.gather(*(self._link.read_row(name) for name in names))
             return dict(zip(names, values, strict=True))
         held: dict[str, str | None] = {}
-        for family in sorted({_family(name) for name in names}):
+        for family in sorted({family_of(name) for name in names}):
             held.update(await self._link.read_rows(family))
         return held
 
@@ -242,9 +242,3 @@ def _context(step: Step) -> str:
 
 def _mailbox(step: Step) -> str:
     return step.key.name.rpartition("/")[2]
-
-
-def _family(name: str) -> str:
-    """The owned family of a row: `pbx/auth`, `ext`."""
-    first, _, rest = name.partition("/")
-    return f"{first}/{rest.partition('/')[0]}" if first == "pbx" else first

@@ -111,6 +111,9 @@ class Ledger:
             self.mirror.select(keys),
             {key: replaced for key in keys if (replaced := self._replaced(key)) is not None},
         )
+        if self.desired.is_blind:
+            # Better a row too many than the phones of an extension that cannot be rendered just now.
+            changes = tuple(change for change in changes if change.after is not None)
         units = self.desired.units_of(keys)
         return make_plan(self.desired.node, self.desired.revision, changes, units, reloads_owed)
 

@@ -26,7 +26,7 @@ class PushedRecord:
     def __init__(self, store: Store, node: str) -> None:
         self._store = store
         self._node = node
-        self._queue: dict[str, str | None] = {}
+        self._queue: dict[str, str | None] = {}  # values, not digests: those are made when there is time
         self.owed: set[str] = set()
 
     @property
@@ -37,13 +37,13 @@ class PushedRecord:
     async def load(self) -> dict[ArtefactKey, str]:
         """Every digest last written or queued, and `owed` as it was left."""
         stored: dict[str, str | None] = dict(await self._store.pushed(self._node))
-        stored.update(self._queue)
+        stored.update(_digested(self._queue))
         self.owed = {name.removeprefix(_RELOAD) for name in stored if name.startswith(_RELOAD)}
         return dict(_digests(stored))
 
     def note(self, key: ArtefactKey, value: str | None) -> None:
         """Asterisk was seen to hold `value`; None: nothing."""
-        self._queue[str(key)] = None if value is None else digest(value)
+        self._queue[f"{key.holder}:{key.name}"] = value
 
     async def mark_reload(self, module: str, owed: bool) -> None:
         """Remember, at once, that `module` owes a reload or was reloaded."""
@@ -58,10 +58,14 @@ class PushedRecord:
         batch = dict(islice(self._queue.items(), FLUSH_MAX))
         if not batch:
             return
-        await self._store.record_pushed(self._node, batch)
+        await self._store.record_pushed(self._node, _digested(batch))
         for name, value in batch.items():
             if self._queue.get(name, _RELOAD) == value:
                 del self._queue[name]
+
+
+def _digested(values: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {name: None if value is None else digest(value) for name, value in values.items()}
 
 
 def _digests(stored: Mapping[str, str | None]) -> Iterator[tuple[ArtefactKey, str]]:

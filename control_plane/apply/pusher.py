@@ -159,7 +159,7 @@ class Pusher:
             len(plan.steps),
             self.node,
             dict(applied.counts()),
-            extra={"node": self.node, "revision": plan.revision, "plan": plan.digest},
+            extra={"node": self.node, "revision": plan.revision},
         )
         return applied
 

@@ -53,6 +53,7 @@ class Reconciler:
         self._pusher = Pusher(node, link, store, intake, exclusive)
         self._triggers = Triggers()
         self._turn = asyncio.Lock()
+        self._turned = asyncio.Event()  # set, and replaced, at the end of every turn
         self._reading: asyncio.Task[Holdings] | None = None
         self._reading_since = 0.0
         self._audit_at = 0.0
@@ -112,6 +113,19 @@ class Reconciler:
     def nudge(self) -> None:
         """Say that the model changed; the next turn starts at once instead of at the next poll."""
         self._triggers.nudge()
+
+    async def wait_pushed(self, revision: int, within_s: float) -> bool:
+        """Nudge, and return once Asterisk was seen to hold everything of `revision`; False: not in time.
+
+        Needs `run` to be running.
+        """
+        self.nudge()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not (self._in_sync and self._revision_pushed >= revision):
+                    await self._turned.wait()
+                return True
+        return False
 
     async def plan(self) -> Plan:
         """What an apply would do now, from a fresh look at Asterisk. Changes phones made are taken in first.
@@ -182,6 +196,8 @@ class Reconciler:
                 self._fail("Internal error, see the log.")
             if self._in_sync:
                 self._revision_pushed = self._pusher.ledger.desired.revision
+            turned, self._turned = self._turned, asyncio.Event()
+            turned.set()
 
     async def _take_turn(self) -> None:
         if self._triggers.take_lost_sight():

@@ -54,6 +54,8 @@ def classify(
     """
     if desired == observed:
         return None
+    if pushed is None and desired is not None:
+        return Drift.MODEL_MOVED
     if (digest(desired) if desired is not None else None) != pushed:
         return Drift.MODEL_MOVED
     if observed is None:

@@ -54,14 +54,20 @@ class Phase(IntEnum):
     NO_CREDENTIALS = 16
 
 
-_ROW_PHASES: tuple[tuple[tuple[str, ...], Phase], ...] = (
-    (("pbx/auth/", "pbx/aor/"), Phase.CREDENTIALS),
-    (("pbx/endpoint/",), Phase.ENDPOINTS),
-    (("pbx/identify/",), Phase.IDENTIFY),
+_FAMILY_PHASES = {
+    "pbx/auth": Phase.CREDENTIALS,
+    "pbx/aor": Phase.CREDENTIALS,
+    "pbx/endpoint": Phase.ENDPOINTS,
+    "pbx/identify": Phase.IDENTIFY,
     # A VIP list stands before the forwarding that excepts it, a code before the restriction that asks for it.
-    (("vip/", "code/", "site/", "emergency/", "reception/"), Phase.LISTS),
-    (("did/", "hint/"), Phase.ENTRANCES),
-)
+    "vip": Phase.LISTS,
+    "code": Phase.LISTS,
+    "site": Phase.LISTS,
+    "emergency": Phase.LISTS,
+    "reception": Phase.LISTS,
+    "did": Phase.ENTRANCES,
+    "hint": Phase.ENTRANCES,
+}
 
 _SWITCH = "/fwd"
 """Turns forwarding on; where to (`fwdto`) and which devices keep ringing (`vipring`) stand before it."""
@@ -164,10 +170,16 @@ def _op_and_phase(change: Change) -> tuple[Op, Phase]:
 
 def row_phase(name: str) -> Phase:
     """The phase in which a row of this name is written."""
-    for prefixes, phase in _ROW_PHASES:
-        if name.startswith(prefixes):
-            return phase
+    phase = _FAMILY_PHASES.get(family_of(name))
+    if phase is not None:
+        return phase
     return Phase.SWITCHES if name.endswith(_SWITCH) else Phase.EXTENSIONS
+
+
+def family_of(name: str) -> str:
+    """The owned family of a row: `pbx/auth`, `ext`."""
+    first = name.find("/")
+    return name[: name.find("/", first + 1)] if name.startswith("pbx/") else name[:first]
 
 
 def _reloads(steps: Iterable[Step], owed: frozenset[str]) -> list[Step]:

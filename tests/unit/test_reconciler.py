@@ -198,10 +198,46 @@ async def test_a_refused_row_is_tried_again_until_asterisk_takes_it() -> None:
     assert contents(made.node) == contents(await undisturbed())
 
 
+UNRENDERABLE = {"label": "two\nlines"}
+
+
 async def test_a_unit_that_cannot_be_rendered_is_a_fault_and_stops_no_other() -> None:
-    broken = extension("102").model_copy(update={"site": "nowhere"})
-    async with running([*small_model(), broken]) as made:
-        await made.until(lambda: ENDPOINT in made.node.rows)
+    async with running() as made:
+        await made.settled()
+        made.store.edit("100", **UNRENDERABLE)
+        made.store.edit("101", dnd=True)
+        made.reconciler.nudge()
+        await made.until(lambda: "ext/acme/101/dnd" in made.node.rows)
+        (fault,) = made.reconciler.state.faults
+        assert fault.startswith("extension acme/100 cannot be rendered: ")
+        assert "pbx/endpoint/aphone000100" in made.node.rows
+
+
+async def test_rows_of_a_unit_that_was_never_rendered_are_not_taken_for_foreign() -> None:
+    made = bench()
+    await made.node.connect()
+    await made.reconciler.apply()
+    before = contents(made.node)
+    restarted = bench()
+    restarted.store.edit("100", **UNRENDERABLE)
+    restarted.node.rows, restarted.node.files = made.node.rows, made.node.files
+    await restarted.node.connect()
+    async with following(restarted):
+        await restarted.until(lambda: restarted.reconciler.state.counts.audits > 0)
+        assert contents(restarted.node) == before
+        assert restarted.reconciler.state.faults
+        restarted.store.edit("100", label="Ann")
+        await restarted.settled()
+        assert restarted.reconciler.state.faults == ()
+
+
+async def test_who_waits_for_a_revision_learns_when_asterisk_holds_it() -> None:
+    async with running() as made:
+        assert await made.reconciler.wait_pushed(made.store.number, 5.0)
+        made.store.edit("100", dnd=True)
+        assert await made.reconciler.wait_pushed(made.store.number, 5.0)
+        assert made.node.rows[DND] == "1"
+        assert not await made.reconciler.wait_pushed(made.store.number + 1, 0.05)
 
 
 async def test_an_endpoint_row_that_asterisk_cannot_read_is_a_fault_that_names_it() -> None:
