@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from control_plane.callpath.checks import dead_ends, forwarding_problem, key_problem
+from control_plane.callpath.evaluators import EVALUATORS
 from control_plane.callpath.explain import (
-    EVALUATORS,
     Behaviour,
     Circumstances,
     InsideCaller,

@@ -1,0 +1,109 @@
+"""One channel's way through the graph: what is known so far, and what it rang."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from control_plane.callpath.circumstances import Behaviour, Circumstances, Leg, Step
+from control_plane.domain.entities import Site
+from control_plane.domain.extension import Extension
+from control_plane.domain.model import Model
+from control_plane.domain.regions import REGIONS
+from control_plane.errors import UnknownEntity
+
+
+class Attempt(StrEnum):
+    """How one ringing attempt comes out, seen by who dialled it."""
+
+    ANSWERED = "answered"
+    RINGING = "ringing"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+
+
+_ATTEMPT: Mapping[Behaviour, Attempt] = {
+    Behaviour.ANSWER: Attempt.ANSWERED,
+    Behaviour.BUSY: Attempt.BUSY,
+    Behaviour.REFUSE: Attempt.BUSY,  # cause 21 counts as busy
+    Behaviour.RING: Attempt.RINGING,
+    Behaviour.UNREGISTERED: Attempt.UNAVAILABLE,
+}
+
+
+@dataclass
+class Walk:
+    """The state of one channel's way through the graph, under the names the dialplan uses."""
+
+    model: Model
+    now: Circumstances
+    dialled: str
+    origin: str = ""  # "org/key" of the extension that made the call
+    caller: Extension | None = None
+    site: Site | None = None
+    org: str = ""
+    caller_key: str | None = None  # known to the callee as an extension of its own organisation
+    caller_number: str | None = None
+    number: str = ""  # dialled, as E.164
+    callee: Extension | None = None
+    exempt: bool = False
+    held: bool = False
+    hops: int = 0
+    path: str = ""
+    trace: list[Step] = field(default_factory=list)
+    legs: list[Leg] = field(default_factory=list)
+    rings: list[str] = field(default_factory=list)
+    answered_by: list[str] = field(default_factory=list)
+
+    # --- entries
+
+    def from_extension(self, org: str, key: str) -> None:
+        self.caller = self.model.extensions.get((org, key))
+        if self.caller is None:
+            raise UnknownEntity("extension", f"{org}/{key}")
+        self.origin = f"{org}/{key}"
+        self.site = self.model.sites[self.caller.site]
+        self.org = org
+        self.caller_key = key
+        self.caller_number = self.caller.number
+
+    def from_trunk(self, trunk_id: str, number: str | None) -> None:
+        trunk = self.model.trunks.get(trunk_id)
+        if trunk is None:
+            raise UnknownEntity("trunk", trunk_id)
+        region = REGIONS[trunk.region]
+        self.number = region.normalise(self.dialled)
+        digits = number or ""
+        dialable = bool(digits) and all(c in "+0123456789" for c in digits)
+        self.caller_number = region.normalise(digits) if dialable else None
+
+    # --- shared look-ups
+
+    @property
+    def called(self) -> Extension:
+        assert self.callee is not None  # noqa: S101 - the graph enters these nodes with a callee only
+        return self.callee
+
+    def find_extension(self, org: str, key: str) -> Extension | None:
+        return self.model.extensions.get((org, key))
+
+    def behaviour_of(self, name: str) -> Behaviour:
+        return self.now.behaviour.get(name, Behaviour.ANSWER)
+
+    def ring(self, name: str) -> Attempt:
+        """Ring an extension's devices or a number and note it."""
+        attempt = _ATTEMPT[self.behaviour_of(name)]
+        if attempt is not Attempt.UNAVAILABLE:
+            self.rings.append(name)
+        if attempt is Attempt.ANSWERED:
+            self.answered_by.append(name)
+        return attempt
+
+
+def together(attempts: list[Attempt]) -> Attempt:
+    """Dial()'s one status for several legs: an answer wins, else one still rings, else busy if any was."""
+    for status in (Attempt.ANSWERED, Attempt.RINGING, Attempt.BUSY):
+        if status in attempts:
+            return status
+    return Attempt.UNAVAILABLE
