@@ -6,7 +6,7 @@ same contract tests run against. Nothing here does any work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -202,6 +202,21 @@ class Recordings(Protocol):
             caller: number or extension of the caller; prefers a message over others of the same time.
             ended: when the recording ended.
         """
+        ...
+
+
+class PhonePins(Protocol):
+    """Voicemail PINs that their owners chose by phone, where Asterisk keeps them; secrets.
+
+    They win over the PIN in the mailbox's line, so one that the model replaces has to go.
+    """
+
+    async def read_pins(self, names: Collection[str] | None = None) -> dict[str, str]:
+        """ "context/mailbox" -> PIN, of all mailboxes or of those named; without those that have none."""
+        ...
+
+    async def remove_pins(self, names: Collection[str]) -> None:
+        """Forget the PINs of these mailboxes; those that have none are no error. Read back to be sure."""
         ...
 
 

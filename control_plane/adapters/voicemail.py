@@ -1,21 +1,26 @@
-"""Voicemail messages in Asterisk's spool: <root>/voicemail/<context>/<mailbox>/<folder>/msgNNNN.{txt,wav}.
+"""Voicemail in Asterisk's spool: <root>/voicemail/<context>/<mailbox>, one directory a mailbox.
 
-Read only. The directory belongs to Asterisk, so nothing in it is trusted: names are checked, links are not
-followed, sizes are bounded.
+Messages are <folder>/msgNNNN.{txt,wav}, a PIN chosen by phone is secret.conf. Nothing is written. The
+directory belongs to Asterisk, so nothing in it is trusted: names are checked, links are not followed, sizes
+are bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from control_plane.domain.entities import KEY_PATTERN, SLUG_PATTERN
-from control_plane.ports import Recording, Recordings
+from control_plane.ports import PhonePins, Recording, Recordings
+
+logger = logging.getLogger(__name__)
 
 FOLDERS = ("INBOX", "Urgent", "Old")
 """Where a new message is, or has gone when somebody listened before the mail was made."""
@@ -25,6 +30,12 @@ MAX_TXT_BYTES = 8_192
 NEAR_S = 90
 """How far the end of a message may be from the call's end: the greeting is over, only saving it remains."""
 
+PIN_FILE = "secret.conf"
+MAX_PIN_FILE_BYTES = 4_096
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_PIN = re.compile(r"^\s*password\s*=>?\s*(.*?)\s*$", re.MULTILINE)
+_DIGITS = re.compile(r"[0-9]{0,32}")
 _FIELD = re.compile(r"^(origtime|duration|callerid)=(.*)$", re.MULTILINE)
 
 
@@ -36,7 +47,7 @@ class _Message:
     callerid: str
 
 
-class VoicemailSpool(Recordings):
+class VoicemailSpool(Recordings, PhonePins):
     """The spool of one node, mounted at `root` (the directory that Asterisk calls /var/spool/asterisk)."""
 
     def __init__(self, root: Path) -> None:
@@ -51,6 +62,66 @@ class VoicemailSpool(Recordings):
         return await asyncio.to_thread(
             self._find, self._root / org / mailbox, stem, caller, ended.timestamp()
         )
+
+    async def read_pins(self, names: Collection[str] | None = None) -> dict[str, str]:
+        """The PINs; see the port. One that is not digits is there as "", so that it is seen and replaced."""
+        return await asyncio.to_thread(self._read_pins, names)
+
+    async def remove_pins(self, names: Collection[str]) -> None:
+        """Delete the PINs; see the port."""
+        if names:
+            await asyncio.to_thread(self._remove_pins, names)
+
+    def _read_pins(self, names: Collection[str] | None) -> dict[str, str]:
+        if names is None:
+            return dict(self._all_pins())
+        found: dict[str, str] = {}
+        for name in names:
+            with suppress(OSError), self._box(name) as box:
+                pin = _pin_in(PIN_FILE, box)
+                if pin is not None:
+                    found[name] = pin
+        return found
+
+    def _all_pins(self) -> Iterator[tuple[str, str]]:
+        """One attempt to open for each mailbox that has a directory: 10 000 of them in 0.1 s."""
+        for context in _directories(self._root, SLUG_PATTERN):
+            outer = os.open(self._root / context, _DIRECTORY)
+            try:
+                for mailbox in _directories(self._root / context, KEY_PATTERN):
+                    pin = _pin_in(f"{mailbox}/{PIN_FILE}", outer)
+                    if pin is not None:
+                        yield f"{context}/{mailbox}", pin
+            finally:
+                os.close(outer)
+
+    def _remove_pins(self, names: Collection[str]) -> None:
+        for name in names:
+            try:
+                with self._box(name) as box:
+                    os.unlink(PIN_FILE, dir_fd=box)
+            except FileNotFoundError:
+                continue
+            except OSError as exc:
+                logger.warning(
+                    "The PIN chosen by phone of mailbox %s cannot be removed: %s", name, exc.strerror
+                )
+
+    @contextmanager
+    def _box(self, name: str) -> Iterator[int]:
+        """The directory of a mailbox, opened without following a link below the root."""
+        context, _, mailbox = name.partition("/")
+        if not re.fullmatch(SLUG_PATTERN, context) or not re.fullmatch(KEY_PATTERN, mailbox):
+            raise FileNotFoundError
+        outer = os.open(self._root / context, _DIRECTORY)
+        try:
+            inner = os.open(mailbox, _DIRECTORY, dir_fd=outer)
+        finally:
+            os.close(outer)
+        try:
+            yield inner
+        finally:
+            os.close(inner)
 
     def _find(self, box: Path, stem: str, caller: str, ended: float) -> Recording | None:
         near = [m for m in _messages(box) if abs(m.origtime + m.duration_s - ended) <= NEAR_S]
@@ -92,10 +163,31 @@ def _parse(txt: Path) -> _Message | None:
         return None  # still being written
 
 
-def _read(path: Path, limit: int) -> bytes | None:
+def _directories(path: Path, pattern: str) -> list[str]:
+    """Names of the directories in `path` that match, links left out; none when it cannot be read."""
+    named = re.compile(pattern)
+    try:
+        with os.scandir(path) as entries:
+            return [e.name for e in entries if named.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []  # nobody has left a message or a PIN yet
+    except OSError as exc:
+        logger.warning("%s cannot be read: %s", path, exc.strerror)
+        return []
+
+
+def _pin_in(path: str, directory: int) -> str | None:
+    text = _read(path, MAX_PIN_FILE_BYTES, directory=directory)
+    found = _PIN.search(text.decode("utf-8", "replace")) if text is not None else None
+    if found is None:
+        return None
+    return found[1] if _DIGITS.fullmatch(found[1]) else ""
+
+
+def _read(path: Path | str, limit: int, *, directory: int | None = None) -> bytes | None:
     """The file's content; None when it is not there, not a plain file of its own, or too big."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
         with os.fdopen(descriptor, "rb") as file:
             content = file.read(limit + 1)
     except OSError:

@@ -10,13 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from control_plane.apply.holdings import content_of, mailboxes_of, text_of
+from control_plane.apply.holdings import content_of, text_of
+from control_plane.apply.mailboxes import NO_PINS, edit_file, read_mailboxes
 from control_plane.apply.outcome import Applied, Outcome, StepResult
 from control_plane.errors import AsteriskError, OutcomeUnknown, Rejected, UnsafeValue
 from control_plane.plan.plan import Plan
-from control_plane.plan.steps import DIALPLAN_MODULE, VOICEMAIL_FILE, VOICEMAIL_MODULE, Op, Step, family_of
-from control_plane.ports import ConfigLine, NodeLink
+from control_plane.plan.steps import DIALPLAN_MODULE, VOICEMAIL_MODULE, Op, Step, family_of
+from control_plane.ports import NodeLink, PhonePins
 from control_plane.render.artefacts import Holder, Unit
+from control_plane.render.mailboxes import place_of
 
 READ_SINGLY_MAX = 64
 """Up to so many rows are read back one by one; above, whole families are (0.2 s for 30 000 rows)."""
@@ -30,9 +32,10 @@ A push cut between file and reload leaves a file that equals the desired one, so
 class Executor:
     """Runs plans on one node, one at a time."""
 
-    def __init__(self, link: NodeLink, mark_reload: MarkReload) -> None:
+    def __init__(self, link: NodeLink, mark_reload: MarkReload, pins: PhonePins = NO_PINS) -> None:
         self._link = link
         self._mark_reload = mark_reload
+        self._pins = pins
 
     async def run(self, plan: Plan, *, defer: frozenset[str] = frozenset()) -> Applied:
         """Run `plan` and verify it. Never raises for what Asterisk does: the outcome says it.
@@ -41,7 +44,7 @@ class Executor:
         """
         clock = asyncio.get_running_loop().time
         started = clock()
-        run = _Run(self._link, self._mark_reload, defer)
+        run = _Run(self._link, self._mark_reload, self._pins, defer)
         error: AsteriskError | None = None
         try:
             for batch in _batches(plan.steps):
@@ -64,9 +67,12 @@ def _batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
 class _Run:
     """One run: what was sent, what was refused, what was seen."""
 
-    def __init__(self, link: NodeLink, mark_reload: MarkReload, defer: frozenset[str]) -> None:
+    def __init__(
+        self, link: NodeLink, mark_reload: MarkReload, pins: PhonePins, defer: frozenset[str]
+    ) -> None:
         self._link = link
         self._mark_reload = mark_reload
+        self._pins = pins
         self._defer = defer
         self._sent: dict[int, Step] = {}  # by identity: hashing a step would hash its values
         self._results: dict[int, StepResult] = {}
@@ -145,22 +151,24 @@ class _Run:
 
     async def _edit_mailboxes(self, steps: list[Step]) -> None:
         await self._owe(VOICEMAIL_MODULE)
-        held = mailboxes_of(await self._link.read_config(VOICEMAIL_FILE) or {})
-        fresh = []
+        held = await read_mailboxes(self._link, self._pins, [step.key.name for step in steps])
+        values = held.values()
+        fresh: dict[str, Step] = {}
         for step in steps:
-            # app_voicemail itself writes a PIN chosen by phone. Deleting the line as it was would then miss
-            # it, and the mailbox would be there twice.
-            if held.get(step.key.name) == step.before:
-                fresh.append(step)
+            # A PIN may have been chosen by phone since the plan was made, and must reach the model first.
+            if values.get(step.key.name) == step.before:
+                fresh[step.key.name] = step
             else:
                 self._fail(step, "Asterisk changed it meanwhile")
-        for _, of_context in groupby(fresh, key=_context):
-            await self._bisect(list(of_context), self._edit_context)
 
-    async def _edit_context(self, steps: Sequence[Step]) -> None:
-        delete = [ConfigLine(_mailbox(s), line) for s in steps if s.before for line in s.before.split("\n")]
-        append = [ConfigLine(_mailbox(s), s.after) for s in steps if s.after is not None]
-        await self._link.edit_config(VOICEMAIL_FILE, _context(steps[0]), delete=delete, append=append)
+        async def edit(of_one_file: Sequence[Step]) -> None:
+            await edit_file(self._link, held, {step.key.name: step.after for step in of_one_file})
+
+        for _, of_one_file in groupby(sorted(fresh.values(), key=_file), key=_file):
+            await self._bisect(list(of_one_file), edit)
+        # Only now: a PIN that is gone before its mailbox has the new one would let the older one in.
+        edited = [name for name, step in fresh.items() if id(step) in self._sent]
+        await self._pins.remove_pins([name for name in edited if name in held.pins])
 
     async def _reload(self, step: Step) -> None:
         module = step.module or ""
@@ -227,18 +235,13 @@ class _Run:
         return held
 
     async def _read_mailboxes(self, steps: Iterable[Step]) -> Mapping[str, str]:
-        if not any(step.key.holder is Holder.MAILBOX for step in steps):
-            return {}
-        return mailboxes_of(await self._link.read_config(VOICEMAIL_FILE) or {})
+        names = [step.key.name for step in steps if step.key.holder is Holder.MAILBOX]
+        return (await read_mailboxes(self._link, self._pins, names)).values() if names else {}
 
     async def _read_files(self, steps: Iterable[Step]) -> Mapping[str, str]:
         names = [step.key.name for step in steps if step.key.holder is Holder.FILE]
         return {name: text_of(await self._link.read_config(name) or {}) for name in names}
 
 
-def _context(step: Step) -> str:
-    return step.key.name.rpartition("/")[0]
-
-
-def _mailbox(step: Step) -> str:
-    return step.key.name.rpartition("/")[2]
+def _file(step: Step) -> str:
+    return place_of(step.key.name).file

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from control_plane.plan.steps import VOICEMAIL_FILE
-from control_plane.ports import ConfigLine, NodeLink
+from control_plane.apply.mailboxes import NO_PINS, read_mailboxes
+from control_plane.ports import ConfigLine, NodeLink, PhonePins
 from control_plane.render.artefacts import OWNED_ROWS, ArtefactKey, Holder
-
-SETTINGS_CATEGORIES = frozenset({"general", "zonemessages"})
-"""Categories of voicemail.conf that hold settings; every other one is a context of mailboxes."""
 
 ConfigContent = dict[str, list[ConfigLine]]
 
@@ -67,7 +64,7 @@ class Holdings:
                     yield ArtefactKey(holder, name)
 
 
-async def read_holdings(link: NodeLink, files: Iterable[str]) -> Holdings:
+async def read_holdings(link: NodeLink, files: Iterable[str], pins: PhonePins = NO_PINS) -> Holdings:
     """Everything owned that Asterisk holds now.
 
     Raises:
@@ -76,29 +73,12 @@ async def read_holdings(link: NodeLink, files: Iterable[str]) -> Holdings:
     held = Holdings()
     for family in OWNED_ROWS:
         held.rows.update(await link.read_rows(family))
-    voicemail = await link.read_config(VOICEMAIL_FILE)
-    held.mailboxes.update(mailboxes_of(voicemail or {}))
+    held.mailboxes.update((await read_mailboxes(link, pins)).values())
     for name in sorted(files):
         content = await link.read_config(name)
         if content:  # a file cannot be deleted over AMI: an empty one counts as none
             held.files[name] = text_of(content)
     return held
-
-
-def mailboxes_of(content: Mapping[str, Iterable[ConfigLine]]) -> dict[str, str]:
-    """ "context/mailbox" -> the text after `=>`.
-
-    A mailbox written twice has its values on lines of their own, which equals nothing that is ever rendered,
-    so it is found and both lines are replaced.
-    """
-    found: dict[str, str] = {}
-    for category, lines in content.items():
-        if category in SETTINGS_CATEGORIES:
-            continue
-        for line in lines:
-            name = f"{category}/{line.name}"
-            found[name] = f"{found[name]}\n{line.value}" if name in found else line.value
-    return found
 
 
 def text_of(content: Mapping[str, Iterable[ConfigLine]]) -> str:

@@ -29,7 +29,7 @@ from control_plane.domain.model import ExtensionId
 from control_plane.errors import DomainError, StalePlan
 from control_plane.plan.plan import Plan
 from control_plane.plan.steps import VOICEMAIL_MODULE
-from control_plane.ports import NodeLink, Store
+from control_plane.ports import NodeLink, PhonePins, Store
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, UnitKind
 from control_plane.render.units import DIALPLAN_FILE
 
@@ -60,7 +60,15 @@ ENDPOINT_ROWS = "pbx/endpoint/"
 class Pusher:
     """Brings one node to the desired state, and what phones changed into the model."""
 
-    def __init__(self, node: str, link: NodeLink, store: Store, intake: Intake, exclusive: Exclusive) -> None:
+    def __init__(
+        self,
+        node: str,
+        link: NodeLink,
+        store: Store,
+        intake: Intake,
+        exclusive: Exclusive,
+        pins: PhonePins,
+    ) -> None:
         self.node = node
         self.ledger = Ledger(node)
         self.record = PushedRecord(store, node)
@@ -72,7 +80,8 @@ class Pusher:
         self._store = store
         self._intake = intake
         self._exclusive = exclusive
-        self._executor = Executor(link, self.record.mark_reload)
+        self._pins = pins
+        self._executor = Executor(link, self.record.mark_reload, pins)
         self._loaded = False
         self._suspects: set[str] | None = None  # endpoint rows written since the last count; None: all
         self._new_aors = 0
@@ -85,7 +94,7 @@ class Pusher:
         """
         self.ledger.begin_read()
         try:
-            return await read_holdings(self._link, (DIALPLAN_FILE,))
+            return await read_holdings(self._link, (DIALPLAN_FILE,), self._pins)
         except BaseException:
             self.ledger.abandon_read()
             raise

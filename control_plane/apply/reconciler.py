@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from control_plane.apply.handsets import Intake
 from control_plane.apply.holdings import Holdings
+from control_plane.apply.mailboxes import NO_PINS
 from control_plane.apply.outcome import Applied
 from control_plane.apply.pusher import Exclusive, Pusher
 from control_plane.apply.state import Counts, Options, ReconcilerState, Stage
@@ -21,7 +22,7 @@ from control_plane.apply.triggers import Triggers
 from control_plane.errors import ControlPlaneError, Unreachable
 from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
-from control_plane.ports import LinkState, NodeLink, Store
+from control_plane.ports import LinkState, NodeLink, PhonePins, Store
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Reconciler:
         *,
         options: Options | None = None,
         exclusive: Exclusive = nullcontext,
+        pins: PhonePins = NO_PINS,
         jitter: random.Random | None = None,
     ) -> None:
         self.node = node
@@ -50,7 +52,7 @@ class Reconciler:
         self._store = store
         self._options = options or Options()
         self._jitter = jitter or random.Random()
-        self._pusher = Pusher(node, link, store, intake, exclusive)
+        self._pusher = Pusher(node, link, store, intake, exclusive, pins)
         self._triggers = Triggers()
         self._turn = asyncio.Lock()
         self._turned = asyncio.Event()  # set, and replaced, at the end of every turn

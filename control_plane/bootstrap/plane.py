@@ -12,7 +12,6 @@ from typing import Any
 
 from control_plane.adapters.ami import AmiLink
 from control_plane.adapters.mail import mailer_of
-from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.apply.guard import Guard, exempt_of, policy_of
 from control_plane.apply.reconciler import Reconciler
 from control_plane.bootstrap.wiring import Wiring
@@ -73,7 +72,7 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
         clock,
         node=settings.node,
         mailer=mailer_of(settings, clock),
-        recordings=VoicemailSpool(settings.state_dir / "node" / "spool"),
+        recordings=wiring.spool,
     )
     return ControlPlane(wiring, store, link, wiring.reconciler(store, link), guard, outbox)
 

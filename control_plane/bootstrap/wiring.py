@@ -15,6 +15,7 @@ from control_plane.adapters.carrier import Carrier
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.containers import Lab, node_start
 from control_plane.adapters.secrets import LabSecrets, load_or_make_secrets
+from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.apply.handsets import Intake
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.state import Options
@@ -99,6 +100,11 @@ class Wiring:
         finally:
             await link.close()
 
+    @property
+    def spool(self) -> VoicemailSpool:
+        """The node's voicemail, as far as it is files."""
+        return VoicemailSpool(self.state_dir / "node" / "spool")
+
     def reconciler(self, store: SqlStore, link: AmiLink) -> Reconciler:
         """What pushes to the node; the lock keeps the pushes of several processes apart."""
         return Reconciler(
@@ -108,6 +114,7 @@ class Wiring:
             Intake(partial(take_in, store, self.clock), partial(take_in_pin, store)),
             options=Options(auto_apply=self.settings.auto_apply),
             exclusive=exclusive_on(self.state_dir, self.settings.node),
+            pins=self.spool,
         )
 
 

@@ -19,7 +19,6 @@ from control_plane.render.artefacts import ArtefactKey, Holder, Unit, is_secret
 
 DIALPLAN_MODULE = "pbx_config.so"
 VOICEMAIL_MODULE = "app_voicemail.so"
-VOICEMAIL_FILE = "voicemail.conf"
 
 
 class Op(StrEnum):
@@ -28,7 +27,7 @@ class Op(StrEnum):
     PUT = "put"  # DBPut
     DELETE = "delete"  # DBDel
     WRITE_FILE = "write_file"  # UpdateConfig of a whole file
-    EDIT_MAILBOX = "edit_mailbox"  # UpdateConfig of one line of voicemail.conf
+    EDIT_MAILBOX = "edit_mailbox"  # UpdateConfig of one line of a mailbox file
     RELOAD = "reload"
 
 

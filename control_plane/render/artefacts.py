@@ -37,7 +37,7 @@ class Holder(StrEnum):
     """Where in Asterisk an artefact lives."""
 
     ROW = "row"  # AstDB; name is the full key, "pbx/auth/abc"
-    MAILBOX = "mailbox"  # voicemail.conf; name is "context/mailbox", value the text after =>
+    MAILBOX = "mailbox"  # a line of a mailbox file; name is "context/mailbox", value the text after =>
     FILE = "file"  # a whole include-free configuration file; name is the file name
 
 

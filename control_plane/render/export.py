@@ -13,6 +13,7 @@ from itertools import groupby
 from control_plane.domain.model import Model
 from control_plane.render.artefacts import Holder, Rendered
 from control_plane.render.dialplan import dialplan_text
+from control_plane.render.mailboxes import place_of
 from control_plane.render.pjsip import device_text, trunk_text
 from control_plane.render.static import NodeStart, render_node
 from control_plane.render.units import DIALPLAN_FILE, render_unit, units
@@ -52,7 +53,7 @@ def render_export(model: Model, start: NodeStart, *, target: str = ETC, tls: boo
         _INCLUDE, dialplan_text(sorted(model.organisations))
     )
     files["sorcery.conf"] = _without_astdb(files["sorcery.conf"])
-    files["voicemail.conf"] = _headed("Mailboxes.", files["voicemail.conf"]) + _mailboxes(rendered)
+    files |= _mailboxes(rendered)
     files["asterisk.conf"] = _directories(files["asterisk.conf"], target)
     if target != ETC:
         files = {name: text.replace(f"{ETC}/", f"{target}/") for name, text in files.items()}
@@ -107,12 +108,13 @@ def _values(rendered: Iterable[Rendered], holder: Holder) -> list[tuple[str, str
     return sorted((k.name, v) for part in rendered for k, v in part.values.items() if k.holder is holder)
 
 
-def _mailboxes(rendered: Iterable[Rendered]) -> str:
-    found = [(*name.split("/", 1), line) for name, line in _values(rendered, Holder.MAILBOX)]
-    parts = []
-    for context, boxes in groupby(found, key=lambda box: box[0]):
-        parts.append(f"\n[{context}]\n" + "".join(f"{key} => {line}\n" for _, key, line in boxes))
-    return "".join(parts)
+def _mailboxes(rendered: Iterable[Rendered]) -> dict[str, str]:
+    places = sorted((place_of(name), line) for name, line in _values(rendered, Holder.MAILBOX))
+    texts: dict[str, str] = {}
+    for (file, context), boxes in groupby(places, key=lambda box: box[0][:2]):
+        lines = "".join(f"{place.mailbox} => {line}\n" for place, line in boxes)
+        texts[file] = texts.get(file, "; Mailboxes. A change needs a reload.\n") + f"\n[{context}]\n{lines}"
+    return texts
 
 
 def _feature_rows(rendered: Iterable[Rendered]) -> dict[str, str]:

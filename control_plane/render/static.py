@@ -13,8 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from control_plane.domain.regions import REGIONS
 from control_plane.errors import UnsafeValue
+from control_plane.render.mailboxes import MAILBOX_FILES
 
-SEEDED_FILES = frozenset({"voicemail.conf"})
+_MAILBOX_FILE = "; Mailboxes: pushed over AMI with UpdateConfig, so no includes in this file.\n"
+
+SEEDED_FILES = frozenset(MAILBOX_FILES)
 """Files of the node that are edited over AMI later on: written when absent, never overwritten."""
 
 _FRAMEWORK = (
@@ -201,12 +204,14 @@ def _environment(folder: str) -> Environment:
 def render_node(start: NodeStart) -> Mapping[str, str]:
     """File name -> text of everything the node's /etc/asterisk has at first start, sorted by name."""
     environment = _environment("static")
-    return {
-        name.removesuffix(".j2"): environment.get_template(name).render(
-            s=start, modules=NODE_MODULES, events=NODE_EVENTS
-        )
-        for name in sorted(environment.list_templates(extensions=["j2"]))
+    values = {"s": start, "modules": NODE_MODULES, "events": NODE_EVENTS, "mailbox_files": MAILBOX_FILES}
+    texts = {
+        name.removesuffix(".j2"): environment.get_template(name).render(values)
+        for name in environment.list_templates(extensions=["j2"])
     }
+    # There from the start: a reload looks for changes in files it has read before, not for new ones.
+    texts |= dict.fromkeys(MAILBOX_FILES, _MAILBOX_FILE)
+    return dict(sorted(texts.items()))
 
 
 def render_carrier(start: CarrierStart) -> Mapping[str, str]:

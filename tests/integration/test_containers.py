@@ -21,6 +21,7 @@ from control_plane.adapters.containers import BOOTSTRAP, Lab
 from control_plane.adapters.engine import ContainerState, docker, log_tail
 from control_plane.adapters.secrets import load_or_make_secrets
 from control_plane.errors import LabError, LoginRefused, Rejected, Unreachable, UnsafeValue
+from control_plane.render.mailboxes import mailbox_file
 from tests.lab import RunningLab, own_settings, running_lab_in
 
 pytestmark = pytest.mark.asterisk
@@ -289,12 +290,12 @@ def test_a_mailbox_file_edited_over_ami_is_not_overwritten_at_the_next_start(
     asterisk_image: str, tmp_path: Path
 ) -> None:
     with running_lab_in(tmp_path, asterisk_image=asterisk_image) as running:
-        voicemail = running.lab.node_dir / "etc" / "voicemail.conf"
-        edited = voicemail.read_text() + "[acme]\n100 = 1234\n"
-        voicemail.write_text(edited)
+        mailboxes = running.lab.node_dir / "etc" / mailbox_file("acme/100")
+        edited = mailboxes.read_text() + "[acme]\n100 = 1234\n"
+        mailboxes.write_text(edited)
         running.lab.down()
         running.lab.up()
-        assert voicemail.read_text() == edited
+        assert mailboxes.read_text() == edited
 
 
 def test_a_taken_port_is_named_with_the_setting_that_changes_it(asterisk_image: str, tmp_path: Path) -> None:

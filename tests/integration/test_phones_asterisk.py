@@ -14,6 +14,7 @@ import pytest
 from control_plane.adapters.ami import AmiAddress, AmiLink
 from control_plane.adapters.phones import Answer, Engine, Phone, SipAccount
 from control_plane.ports import ConfigLine
+from control_plane.render.mailboxes import mailbox_file
 from tests.lab import RunningLab, running_lab_in
 
 pytest.importorskip("pjsua2", reason="the phones extra has wheels for CPython 3.8-3.12 on x86_64 only")
@@ -80,7 +81,7 @@ async def _push(lab: RunningLab) -> None:
         await link.reload("pbx_config.so")
         number, _, context = MAILBOX.partition("@")
         line = ConfigLine(number, "1234,Phones")
-        await link.edit_config("voicemail.conf", context, append=[line])
+        await link.edit_config(mailbox_file(f"{context}/{number}"), context, append=[line])
         await link.reload("app_voicemail.so")
     finally:
         await link.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -27,10 +27,12 @@ from control_plane.ports import (
     EntityChange,
     EntityKey,
     EntityKind,
+    PhonePins,
     Snapshot,
     Store,
     Transaction,
 )
+from control_plane.render.mailboxes import MAILBOX_FILES
 from tests.contract.fake_node import FakeNode
 
 DEADLINE_S = 5.0
@@ -200,6 +202,20 @@ class Phones:
         return Intake(self.take_in, self.take_pin)
 
 
+class SpoolPins(PhonePins):
+    """PINs chosen by phone, in memory."""
+
+    def __init__(self) -> None:
+        self.chosen: dict[str, str] = {}
+
+    async def read_pins(self, names: Collection[str] | None = None) -> dict[str, str]:
+        return {name: pin for name, pin in self.chosen.items() if names is None or name in names}
+
+    async def remove_pins(self, names: Collection[str]) -> None:
+        for name in names:
+            self.chosen.pop(name, None)
+
+
 FAST = Options(
     poll_s=0.02, audit_s=30.0, backoff_first_s=0.01, backoff_max_s=0.05, settle_s=0.01, devices_s=0.02
 )
@@ -212,6 +228,7 @@ class Bench:
     store: MemoryStore
     node: FakeNode
     phones: Phones
+    pins: SpoolPins
     reconciler: Reconciler
 
     async def until(self, condition: Callable[[], bool], what: str = "") -> None:
@@ -237,9 +254,11 @@ class Bench:
 
 def bench(entities: Iterable[Entity] | None = None, options: Options = FAST) -> Bench:
     store = MemoryStore(small_model() if entities is None else entities)
-    node, phones = FakeNode(), Phones(store)
-    reconciler = Reconciler(NODE, node, store, phones.intake, options=options, jitter=random.Random(1))
-    return Bench(store, node, phones, reconciler)
+    node, phones, pins = FakeNode(), Phones(store), SpoolPins()
+    reconciler = Reconciler(
+        NODE, node, store, phones.intake, options=options, pins=pins, jitter=random.Random(1)
+    )
+    return Bench(store, node, phones, pins, reconciler)
 
 
 @asynccontextmanager
@@ -270,12 +289,26 @@ async def undisturbed(entities: Iterable[Entity] | None = None) -> FakeNode:
     return made.node
 
 
+def mailbox_lines(node: FakeNode, context: str = "acme") -> dict[str, list[str]]:
+    """Mailbox -> its lines in the files, wherever they are; unescaped, PIN included."""
+    found: dict[str, list[str]] = {}
+    for name in MAILBOX_FILES:
+        for line in node.files.get(name, {}).get(context, []):
+            found.setdefault(line.name, []).append(line.value)
+    return found
+
+
 def contents(node: FakeNode) -> tuple[object, object]:
-    """Everything a node holds, for comparing; lines without their arrows, which cannot be read back."""
+    """Everything a node holds, for comparing; lines without their arrows, which cannot be read back.
+
+    A category without lines is as good as none, and so is a file: neither can be deleted over AMI.
+    """
     files = {
         name: {
-            category: sorted((line.name, line.value) for line in lines) for category, lines in held.items()
+            category: sorted((line.name, line.value) for line in lines)
+            for category, lines in held.items()
+            if lines
         }
         for name, held in node.files.items()
     }
-    return node.rows, files
+    return node.rows, {name: held for name, held in files.items() if held}

@@ -20,6 +20,7 @@ from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.render.dialplan import dialplan_text
 from control_plane.render.export import Export, render_export
+from control_plane.render.mailboxes import mailbox_file
 from control_plane.render.picture import extension_mermaid, graph_mermaid
 from control_plane.render.static import NodeStart, render_node
 from control_plane.render.templates import sections
@@ -113,8 +114,10 @@ def test_what_calls_read_comes_as_rows_of_astdb(tree: Export) -> None:
     assert "astdbdir => /etc/asterisk/db" in tree.files["asterisk.conf"]
 
 
-def test_mailboxes_are_in_voicemail_conf(tree: Export) -> None:
-    assert tree.files["voicemail.conf"].endswith("\n[acme]\n101 => 4711,,,,attach=no|maxsecs=60\n")
+def test_mailboxes_are_in_the_files_that_voicemail_conf_includes(tree: Export) -> None:
+    file = mailbox_file("acme/101")
+    assert f"#tryinclude {file}\n" in tree.files["voicemail.conf"]
+    assert tree.files[file].endswith("\n[acme]\n101 => 4711,,,,attach=no|maxsecs=60\n")
 
 
 def test_a_tree_for_another_place_names_that_place() -> None:

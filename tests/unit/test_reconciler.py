@@ -9,6 +9,7 @@ from control_plane.apply.state import Stage
 from control_plane.errors import StalePlan, Unreachable
 from control_plane.plan.changes import Drift
 from control_plane.ports import ConfigLine
+from control_plane.render.mailboxes import MAILBOX_FILES, mailbox_file
 from tests.unit.pushing import (
     FAST,
     NUMBER,
@@ -17,6 +18,7 @@ from tests.unit.pushing import (
     device,
     extension,
     following,
+    mailbox_lines,
     running,
     small_model,
     undisturbed,
@@ -33,7 +35,7 @@ async def test_a_first_push_brings_everything_and_a_second_nothing() -> None:
     applied = await made.reconciler.apply()
     assert applied is not None and applied.ok, applied and applied.problems()
     assert ENDPOINT in made.node.rows
-    assert [line.name for line in made.node.files["voicemail.conf"]["acme"]] == ["100"]
+    assert list(mailbox_lines(made.node)) == ["100"]
     assert "generated_dialplan.conf" in made.node.files
     assert await made.reconciler.apply() is None
     assert (await made.reconciler.plan()).is_empty
@@ -141,13 +143,17 @@ async def test_hand_edited_files_are_named_and_repaired() -> None:
         before = contents(made.node)
         dialplan = made.node.files["generated_dialplan.conf"]
         dialplan[next(iter(dialplan))].append(ConfigLine("exten", "_X.,1,Dial(PJSIP/thief)"))
-        voicemail = made.node.files["voicemail.conf"]
-        voicemail["acme"].append(ConfigLine("666", "1234,Thief,,,"))
-        voicemail["acme"].append(ConfigLine("100", "4711,Twice,,,"))
+        proper = mailbox_file("acme/100")
+        wrong = next(name for name in MAILBOX_FILES if name != proper)
+        made.node.files[proper]["acme"].append(ConfigLine("100", "4711,Twice,,,"))
+        made.node.files.setdefault(wrong, {})["acme"] = [ConfigLine("100", "4711,Elsewhere,,,")]
+        foreign = made.node.files.setdefault(mailbox_file("acme/666"), {})
+        foreign.setdefault("acme", []).append(ConfigLine("666", "1234,Thief,,,"))
         plan = await made.reconciler.plan()
         assert {(s.key.name, s.drift) for s in plan.steps if s.module is None} == {
             ("generated_dialplan.conf", Drift.EDITED),
             ("acme/666", Drift.FOREIGN),
+            (f"acme/100={wrong}", Drift.FOREIGN),
             ("acme/100", Drift.EDITED),
         }
         await made.reconciler.apply()

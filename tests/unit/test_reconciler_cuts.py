@@ -37,7 +37,8 @@ async def test_a_first_push_cut_anywhere_ends_as_an_undisturbed_one() -> None:
     for cut in range(1, len(undisturbed_node.operations)):
         made = await first_push_cut_after(cut)
         assert contents(made.node) == expected, f"cut after {cut}"
-        assert ("reload", "pbx_config.so") in made.node.operations[-60:], f"cut after {cut}"
+        done = [operation for operation in made.node.operations if operation[0] != "read_config"]
+        assert ("reload", "pbx_config.so") in done[-60:], f"cut after {cut}"
 
 
 def change_much(made: Bench) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pydantic import SecretStr
+
 from control_plane.apply.handsets import pin_changed_by_phone
-from control_plane.plan.changes import digest
-from control_plane.ports import ConfigLine
-from tests.unit.pushing import Bench, bench, following, running
+from control_plane.domain.extension import NoAnswer, NoAnswerAction
+from control_plane.plan.changes import Drift, digest
+from tests.unit.pushing import Bench, bench, following, mailbox_lines, running
 
 DND = "ext/acme/100/dnd"
 JOURNAL = "journal/acme/100/dnd/1893456000.7"
@@ -74,14 +76,15 @@ async def test_journal_rows_stay_when_they_cannot_be_committed() -> None:
         assert JOURNAL in made.node.rows
 
 
-def voicemail_line(made: Bench) -> str:
-    return made.node.files["voicemail.conf"]["acme"][0].value
+def pin_in_force(made: Bench) -> str:
+    """What app_voicemail asks for after a reload: the PIN in the spool, else the one of the line."""
+    (line,) = mailbox_lines(made.node)["100"]
+    return made.pins.chosen.get("acme/100", line.partition(",")[0])
 
 
 def choose_pin(made: Bench, pin: str) -> None:
-    """As app_voicemail does it: the file first, then the event."""
-    _, comma, rest = voicemail_line(made).partition(",")
-    made.node.files["voicemail.conf"]["acme"] = [ConfigLine("100", f"{pin}{comma}{rest}")]
+    """As app_voicemail does it; the event comes after."""
+    made.pins.chosen["acme/100"] = pin
 
 
 async def test_a_pin_chosen_by_phone_reaches_the_model_and_stays() -> None:
@@ -92,7 +95,7 @@ async def test_a_pin_chosen_by_phone_reaches_the_model_and_stays() -> None:
         await made.until(lambda: made.store.extension().voicemail_pin.get_secret_value() == "80808")
         await made.settled()
         assert (await made.reconciler.plan()).is_empty
-        assert voicemail_line(made).startswith("80808,")
+        assert pin_in_force(made) == "80808"
 
 
 async def test_a_pin_chosen_while_the_control_plane_was_down_is_taken_in() -> None:
@@ -103,7 +106,7 @@ async def test_a_pin_chosen_while_the_control_plane_was_down_is_taken_in() -> No
     async with following(made):
         await made.settled()
         assert made.store.extension().voicemail_pin.get_secret_value() == "80808"
-        assert voicemail_line(made).startswith("80808,")
+        assert pin_in_force(made) == "80808"
         assert made.reconciler.state.last_drift == ()
 
 
@@ -114,7 +117,7 @@ async def test_a_pin_that_the_model_refuses_is_put_back() -> None:
     choose_pin(made, "1")
     async with following(made):
         await made.settled()
-        assert voicemail_line(made).startswith("4711,")
+        assert pin_in_force(made) == "4711"
 
 
 async def test_a_pin_chosen_by_phone_survives_another_change_of_the_mailbox() -> None:
@@ -125,7 +128,49 @@ async def test_a_pin_chosen_by_phone_survives_another_change_of_the_mailbox() ->
     made.store.edit("100", label="Ann")
     async with following(made):
         await made.settled()
-        assert voicemail_line(made).startswith("80808,Ann,")
+        assert pin_in_force(made) == "80808"
+        assert "Ann" in mailbox_lines(made.node)["100"][0]
+
+
+async def test_a_pin_set_in_the_model_wins_over_an_older_one_chosen_by_phone() -> None:
+    async with running() as made:
+        await made.settled()
+        choose_pin(made, "80808")
+        made.node.emit("VoicemailPasswordChange", Context="acme", Mailbox="100", NewPassword="80808")
+        await made.until(lambda: made.store.extension().voicemail_pin.get_secret_value() == "80808")
+        await made.settled()
+        made.store.edit("100", voicemail_pin=SecretStr("1357"))
+        await made.until(lambda: pin_in_force(made) == "1357")
+        await made.settled()
+        assert (await made.reconciler.plan()).is_empty
+        assert made.pins.chosen == {}
+
+
+async def test_a_pin_chosen_by_phone_goes_with_its_mailbox() -> None:
+    async with running() as made:
+        await made.settled()
+        choose_pin(made, "80808")
+        made.node.emit("VoicemailPasswordChange", Context="acme", Mailbox="100", NewPassword="80808")
+        await made.until(lambda: made.store.extension().voicemail_pin.get_secret_value() == "80808")
+        made.store.edit("100", no_answer=NoAnswer(action=NoAnswerAction.HANGUP))
+        await made.until(lambda: made.pins.chosen == {})
+        assert mailbox_lines(made.node) == {}
+
+
+async def test_a_pin_left_by_a_mailbox_that_is_gone_is_found_and_removed() -> None:
+    made = bench()
+    await made.node.connect()
+    await made.reconciler.apply()
+    files = {name: dict(held) for name, held in made.node.files.items()}
+    made.pins.chosen["acme/777"] = "80808"
+    plan = await made.reconciler.plan()
+    assert [(s.key.name, s.drift, s.after) for s in plan.steps if s.module is None] == [
+        ("acme/777", Drift.FOREIGN, None)
+    ]
+    assert "80808" not in str(plan.as_dict())
+    await made.reconciler.apply()
+    assert made.pins.chosen == {}
+    assert made.node.files == files
 
 
 def test_a_line_edited_beyond_its_pin_is_no_change_by_phone() -> None:
