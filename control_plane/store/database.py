@@ -60,6 +60,20 @@ async def _uncancelled(work: Coroutine[None, None, T]) -> T:
     return task.result()
 
 
+async def commit(connection: AsyncConnection) -> None:
+    """Commit what the writer did; when the database refuses, nothing of it stays open."""
+    try:
+        await connection.commit()
+    except SQLAlchemyError:
+        # SQLite keeps a transaction whose COMMIT it refused (sqlite.org/lang_transaction.html), and
+        # SQLAlchemy takes it for ended and would hand the connection on like that.
+        if connection.dialect.name == "sqlite" and not connection.invalidated:
+            driver = (await connection.get_raw_connection()).driver_connection
+            if driver is not None:
+                await driver.rollback()
+        raise
+
+
 class Writing:
     """The open transaction of the writer; work in it is not cut short by a cancellation."""
 
@@ -228,8 +242,10 @@ def _postgres(dsn: str, busy_timeout_s: float) -> Database:
         name = url.set(drivername="postgresql").render_as_string(hide_password=True)
         limits = {"lock_timeout": str(int(busy_timeout_s * 1000)), "application_name": "wirechief"}
         options = {"server_settings": limits, "timeout": busy_timeout_s}
-        writer = _engine(url, pool_size=1, pool_timeout=busy_timeout_s, connect_args=options)
-        reader = _engine(url, pool_size=READERS, pool_timeout=busy_timeout_s, connect_args=options)
+        # A server may have been restarted since a connection was last used: ask before relying on it.
+        pool = {"pool_timeout": busy_timeout_s, "pool_pre_ping": True, "connect_args": options}
+        writer = _engine(url, pool_size=1, **pool)
+        reader = _engine(url, pool_size=READERS, **pool)
     except ArgumentError:
         raise StoreUnusable(
             "The database address is not valid; it looks like postgresql://user:password@host/name."
@@ -261,9 +277,14 @@ def translated(name: str) -> Iterator[None]:
         ) from None
     except PoolTimeout as exc:
         raise _busy(name) from exc
-    except (DataError, InterfaceError):
-        raise StoreError(f"The database {name} does not take a value it was given.") from None
     except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise StoreError(
+                f"The connection to the database {name} was lost, and a change under way may or may not be "
+                "kept: look before trying again."
+            ) from exc
+        if isinstance(exc, DataError | InterfaceError):
+            raise StoreError(f"The database {name} does not take a value it was given.") from None
         raise _translation(exc, name) from exc
     except SQLAlchemyError as exc:
         raise StoreError(f"The database {name} could not do it ({type(exc).__name__}).") from exc

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, inspect, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.errors import SchemaTooNew, StoreUnusable
-from control_plane.store.database import Database
+from control_plane.store.database import Database, commit
 from control_plane.store.schema import CHANGES, HEAD
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -47,7 +47,7 @@ async def _lock_and_upgrade(connection: AsyncConnection) -> None:
     if connection.dialect.name == "postgresql":
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     await connection.run_sync(_upgrade)
-    await connection.commit()
+    await commit(connection)
 
 
 def _current(connection: Connection, name: str) -> str | None:

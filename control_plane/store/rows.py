@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.domain.entities import Entity
@@ -241,15 +242,21 @@ async def read_pushed(connection: AsyncConnection, *, node: str) -> dict[str, st
 _FORGET_PUSHED: Final = delete(PUSHED).where(
     PUSHED.c.node == bindparam("of_node"), PUSHED.c.key == bindparam("of_key")
 )
+_KEEP_PUSHED: Final = {
+    dialect: statement.on_conflict_do_update(
+        index_elements=["node", "key"], set_={"digest": statement.excluded.digest}
+    )
+    for dialect, statement in (("sqlite", sqlite.insert(PUSHED)), ("postgresql", postgresql.insert(PUSHED)))
+}
 
 
 async def write_pushed(connection: AsyncConnection, node: str, digests: Mapping[str, str | None]) -> None:
     """Replace the digests of these artefacts; None removes one. The caller commits."""
-    keys = [{"of_node": node, "of_key": key} for key in digests]
-    if keys:
-        await connection.execute(_FORGET_PUSHED, keys)
-    rows = [
+    gone = [{"of_node": node, "of_key": key} for key, digest in digests.items() if digest is None]
+    if gone:
+        await connection.execute(_FORGET_PUSHED, gone)
+    kept = [
         {"node": node, "key": key, "digest": digest} for key, digest in digests.items() if digest is not None
     ]
-    if rows:
-        await connection.execute(insert(PUSHED), rows)
+    if kept:
+        await connection.execute(_KEEP_PUSHED[connection.dialect.name], kept)

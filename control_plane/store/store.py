@@ -20,7 +20,7 @@ from control_plane.errors import StoreUnusable, UnknownEntity
 from control_plane.ports import AuditEntry, Clock, EntityChange, EntityKey, EntityKind, Snapshot
 from control_plane.store import rows
 from control_plane.store.codec import describe, kind_of
-from control_plane.store.database import BUSY_TIMEOUT_S, Database, connect
+from control_plane.store.database import BUSY_TIMEOUT_S, Database, commit, connect
 from control_plane.store.migrate import migrate
 from control_plane.store.rules import require_consistent
 from control_plane.store.state import Draft, State, advanced
@@ -162,7 +162,7 @@ class SqlStore:
     async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
         async def write(connection: AsyncConnection) -> None:
             await rows.write_pushed(connection, node, digests)
-            await connection.commit()
+            await commit(connection)
 
         if digests:
             async with self._database.write() as writing:
@@ -180,18 +180,18 @@ class SqlStore:
                 transaction.close()
             state, changes = transaction.outcome()
             if changes:
-                commit = rows.Commit(state.revision, self._clock.now(), actor, changes)
-                await writing.run(partial(self._commit, head=head, commit=commit, state=state))
+                written = rows.Commit(state.revision, self._clock.now(), actor, changes)
+                await writing.run(partial(self._commit, head=head, written=written, state=state))
 
     async def _begin(self, connection: AsyncConnection) -> tuple[rows.Head, State]:
         head = await rows.lock_head(connection)
         return head, await self._brought_up(connection, head)
 
     async def _commit(
-        self, connection: AsyncConnection, *, head: rows.Head, commit: rows.Commit, state: State
+        self, connection: AsyncConnection, *, head: rows.Head, written: rows.Commit, state: State
     ) -> None:
-        await rows.write_commit(connection, head, commit)
-        await connection.commit()
+        await rows.write_commit(connection, head, written)
+        await commit(connection)
         self._publish(state)
 
     async def _newest(self) -> State:

@@ -276,7 +276,7 @@ async def run(backend: str, history: list[Write]) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=st.lists(writes, min_size=1, max_size=12))
 def test_any_transactions_of_two_processes_leave_what_dictionaries_would(
     backend: str, history: list[Write]

@@ -214,6 +214,18 @@ async def test_what_the_rules_miss_the_constraints_catch_without_telling_secrets
     await store.close()
 
 
+async def test_a_commit_the_database_refuses_leaves_the_store_usable(database: Path) -> None:
+    store = await open_store(database, SteppingClock())
+    await put(store, *places(), extension())
+    # The one reference that is checked at commit, from a row the model in memory does not know.
+    query_write(database, "UPDATE numbers SET org = 'acme', extension = '100'")
+    with pytest.raises(Conflict, match="nothing was written"):
+        async with store.transaction("test") as transaction:
+            transaction.delete(EntityKind.EXTENSION, ("acme", "100"))
+    assert await put(store, extension(dnd=True)) == 2
+    await store.close()
+
+
 async def test_the_audit_can_only_grow(database: Path) -> None:
     store = await open_store(database, SteppingClock())
     await put(store, *places())
