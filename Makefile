@@ -2,15 +2,24 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench golden-update clean
+.PHONY: help run down status test check unit bench docs format clean distclean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(BIN)/.ready: pyproject.toml .ci/constraints.txt
-	python3 -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[phones,dev]'
+$(BIN)/.ready: pyproject.toml .ci/constraints.txt .ci/venv
+	@.ci/venv $(VENV)
 	@touch $@
+
+run: $(BIN)/.ready ## Start the lab, say what to do next, then follow its log (Ctrl-C stops following only)
+	@$(BIN)/wirechief lab up
+	@$(BIN)/wirechief lab log
+
+down: $(BIN)/.ready ## Stop the lab; everything kept stays
+	@$(BIN)/wirechief lab down
+
+status: $(BIN)/.ready ## How the lab stands
+	@$(BIN)/wirechief lab status
 
 check: $(BIN)/.ready ## Format, lint, types, import contracts, unit tests (under a minute)
 	$(BIN)/ruff format --check .
@@ -19,8 +28,25 @@ check: $(BIN)/.ready ## Format, lint, types, import contracts, unit tests (under
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit
 
-test: $(BIN)/.ready ## Every tier, real calls included
+unit: $(BIN)/.ready ## The unit tests alone
+	$(BIN)/pytest -q tests/unit
+
+test: $(BIN)/.ready ## Every tier, real calls included; gets the machine ready by itself
 	$(BIN)/pytest tests
 
 bench: $(BIN)/.ready ## Every figure, one JSON line each (about 6 minutes)
 	$(BIN)/python -m tests.bench
+
+docs: $(BIN)/.ready ## Write the generated parts of the documents anew
+	$(BIN)/python -m tests.documents
+
+format: $(BIN)/.ready ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove caches
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## Remove caches and the virtual environment
+	rm -rf $(VENV)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 
 from control_plane.adapters.ami import AmiLink
 from control_plane.adapters.carrier import Behaviour as CarrierBehaviour
@@ -25,11 +23,18 @@ from control_plane.adapters.phones import (
 )
 from control_plane.adapters.phones import Behaviour as PhoneBehaviour
 from control_plane.bootstrap.background import Background
+from control_plane.bootstrap.callvalues import (
+    CallReport,
+    CallRequest,
+    asks_code,
+    ident_of,
+    is_right,
+    would_ring_for_ever,
+)
 from control_plane.bootstrap.wiring import Wiring
-from control_plane.callpath.compare import Comparison, Trace, compare
+from control_plane.callpath.compare import Trace, compare
 from control_plane.callpath.explain import (
     Behaviour,
-    CallerId,
     Circumstances,
     Explanation,
     InsideCaller,
@@ -70,31 +75,6 @@ _OF_CARRIER: Mapping[CarrierBehaviour, Behaviour] = {
     CarrierBehaviour.BUSY: Behaviour.BUSY,
     CarrierBehaviour.RING: Behaviour.RING,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CallRequest:
-    """One call. `behaviour` is by "org/key" or E.164; `codes` are typed when a code is asked for."""
-
-    caller: CallerId
-    dialled: str
-    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
-    seconds: float = 2.0
-    codes: tuple[str, ...] = field(default=(), repr=False)
-    digits: str = field(default="", repr=False)
-    take_over: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CallReport:
-    """What was explained, what was real, and who answered. `status` is the caller's last SIP status."""
-
-    explained: Explanation
-    comparison: Comparison
-    outcome: str
-    status: int | None
-    rang: tuple[str, ...]
-    answered_by: tuple[str, ...]
 
 
 def real_call(
@@ -166,7 +146,7 @@ class _Caller:
         request = self._request
         last = self._background.run(self._link.read_rows("last"))
         last_used = {key.removeprefix("last/"): device for key, device in last.items()}
-        right = tuple(self._is_right(code) for code in request.codes)
+        right = tuple(is_right(self._model, request.caller, code) for code in request.codes)
 
         def explained(behaviour: Mapping[str, Behaviour]) -> Explanation:
             now = Circumstances(behaviour, frozenset(), last_used, right)
@@ -179,20 +159,6 @@ class _Caller:
                 as_set = self._background.run(carrier.behaviour_of(name))
                 behaviour[name] = _OF_CARRIER.get(as_set, Behaviour.ANSWER)
         return explained(behaviour)
-
-    def _is_right(self, digits: str) -> bool:
-        match self._request.caller:
-            case InsideCaller(org, key):
-                site = self._model.extensions[org, key].site
-                occupancy = self._model.occupancies.get((org, site))
-                code = occupancy.authorization_code if occupancy else None
-                if code is None:
-                    return False
-                # As the dialplan checks it; see AuthorizationCode for why SHA-1.
-                text = (code.salt + digits).encode()
-                return hashlib.sha1(text, usedforsecurity=False).hexdigest() == code.digest
-            case OutsideCaller():
-                return False
 
     def _behaviour_of(self, name: str) -> Behaviour:
         return self._request.behaviour.get(name, Behaviour.ANSWER)
@@ -229,7 +195,7 @@ class _Caller:
             device.id
             for name, what in self._request.behaviour.items()
             if what is Behaviour.UNREGISTERED and "/" in name
-            for device in self._model.devices.get(_ident(name), ())
+            for device in self._model.devices.get(ident_of(name), ())
         }
         if away & contacts.keys():
             raise Conflict(
@@ -308,7 +274,7 @@ class _Caller:
             coming.result()
             return None
         call = own.call(request.dialled)
-        patience_s = request.seconds if _would_ring_for_ever(explained) else CALL_S
+        patience_s = request.seconds if would_ring_for_ever(explained) else CALL_S
         with suppress(PhoneTimeout):
             self._engine.poll_until(
                 lambda: call.state is CallState.CONFIRMED or call.ended, patience_s, "the call is answered"
@@ -321,7 +287,7 @@ class _Caller:
 
     def _talk(self, call: PhoneCall, explained: Explanation) -> None:
         request = self._request
-        for number, code in enumerate(request.codes if _asks_code(explained) else ()):
+        for number, code in enumerate(request.codes if asks_code(explained) else ()):
             self._engine.run_for(BEFORE_CODE_S if number == 0 else BETWEEN_CODES_S)
             if not call.ended:
                 call.send_dtmf(f"{code}#")
@@ -390,17 +356,3 @@ def _unregister(phone: Phone) -> None:
     # A contact that stays behind would swallow the next call and make the next run refuse.
     with suppress(PhoneError):
         phone.unregister(REGISTER_S)
-
-
-def _ident(name: str) -> ExtensionId:
-    org, _, key = name.partition("/")
-    return org, key
-
-
-def _asks_code(explained: Explanation) -> bool:
-    return any(s.node == "out.authorization" and s.outcome in ("right", "wrong") for s in explained.trace)
-
-
-def _would_ring_for_ever(explained: Explanation) -> bool:
-    """Nothing but the caller ends the ringing of a number outside."""
-    return bool(explained.trace) and explained.trace[-1].outcome == "cancelled"

@@ -8,8 +8,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from control_plane.bootstrap.callvalues import CallReport, CallRequest
 from control_plane.bootstrap.lab import read_model
-from control_plane.bootstrap.realcall import CallReport, CallRequest, real_call
+from control_plane.bootstrap.realcall import real_call
 from control_plane.bootstrap.wiring import wire
 from control_plane.callpath.compare import NOT_PASSED, Pair, Row
 from control_plane.callpath.explain import Behaviour

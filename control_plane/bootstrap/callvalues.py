@@ -1,0 +1,67 @@
+"""What a call by headless phones is asked for and reports, and what follows from the model alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from control_plane.callpath.compare import Comparison
+from control_plane.callpath.explain import Behaviour, CallerId, Explanation, InsideCaller, OutsideCaller
+from control_plane.domain.model import ExtensionId, Model
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """One call. `behaviour` is by "org/key" or E.164; `codes` are typed when a code is asked for."""
+
+    caller: CallerId
+    dialled: str
+    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
+    seconds: float = 2.0
+    codes: tuple[str, ...] = field(default=(), repr=False)
+    digits: str = field(default="", repr=False)
+    take_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """What was explained, what was real, and who answered. `status` is the caller's last SIP status."""
+
+    explained: Explanation
+    comparison: Comparison
+    outcome: str
+    status: int | None
+    rang: tuple[str, ...]
+    answered_by: tuple[str, ...]
+
+
+def is_right(model: Model, caller: CallerId, digits: str) -> bool:
+    """Whether these digits are the authorization code the caller is asked for."""
+    match caller:
+        case InsideCaller(org, key):
+            occupancy = model.occupancies.get((org, model.extensions[org, key].site))
+            code = occupancy.authorization_code if occupancy else None
+            if code is None:
+                return False
+            # As the dialplan checks it; see AuthorizationCode for why SHA-1.
+            text = (code.salt + digits).encode()
+            return hashlib.sha1(text, usedforsecurity=False).hexdigest() == code.digest
+        case OutsideCaller():
+            return False
+
+
+def ident_of(name: str) -> ExtensionId:
+    """(organisation, key) of "org/key"."""
+    org, _, key = name.partition("/")
+    return org, key
+
+
+def asks_code(explained: Explanation) -> bool:
+    """Whether the caller is asked for an authorization code."""
+    return any(s.node == "out.authorization" and s.outcome in ("right", "wrong") for s in explained.trace)
+
+
+def would_ring_for_ever(explained: Explanation) -> bool:
+    """Nothing but the caller ends the ringing of a number outside."""
+    return bool(explained.trace) and explained.trace[-1].outcome == "cancelled"

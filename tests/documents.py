@@ -1,0 +1,110 @@
+"""The generated parts of the documents, between `<!-- generated: NAME -->` and `<!-- end -->`.
+
+`python -m tests.documents` writes them anew; a test fails when one is not current.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from control_plane.callpath.features import FEATURE_CODES
+from control_plane.cli.app import app
+from control_plane.render.picture import graph_mermaid
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("docs/architecture.md", "docs/commands.md", "docs/operator-guide.md")
+_PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def call_path() -> str:
+    """The call-path graph as a picture."""
+    return f"```mermaid\n{graph_mermaid()}```\n"
+
+
+def packages() -> str:
+    """Who may import whom, from the import contract that is checked."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    lines = ["```mermaid", "flowchart TD"]
+    for number, layer in enumerate(layers):
+        lines.append(f'  layer{number}["{layer.replace(" | ", " · ")}"]')
+    lines.extend(f"  layer{number} --> layer{number + 1}" for number in range(len(layers) - 1))
+    return "\n".join([*lines, "```"]) + "\n"
+
+
+def feature_codes() -> str:
+    """The codes people dial."""
+    rows = "".join(f"| `{code.code}` | {code.says} |\n" for code in FEATURE_CODES)
+    return f"| code | does |\n|---|---|\n{rows}"
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    return "\n".join(_described(typer.main.get_command(app), "wirechief"))
+
+
+def _described(command: Any, path: str) -> Iterator[str]:
+    if hasattr(command, "commands"):
+        for name, nested in sorted(command.commands.items()):
+            yield from _described(nested, f"{path} {name}")
+        return
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+    yield f"### `{' '.join([path, *map(_argument, arguments)])}`\n"
+    yield f"{command.help}\n"
+    for option in options:
+        shown = f"{', '.join([*option.opts, *option.secondary_opts])}{_value(option)}"
+        yield f"- `{shown}` {option.help or ''}".rstrip()
+    if options:
+        yield ""
+
+
+def _argument(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required else f"[{name}]"
+
+
+def _value(option: Any) -> str:
+    if option.is_flag:
+        return ""
+    kind = option.bare_type
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f" {'|'.join(str(choice.value) for choice in kind)}"
+    return f" {option.metavar or option.name.strip('_').upper()}"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "call-path": call_path,
+    "packages": packages,
+    "feature-codes": feature_codes,
+    "commands": commands,
+}
+
+
+def current(text: str) -> str:
+    """`text` with every generated part as it should be."""
+    return _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}{found[3]}", text)
+
+
+def main() -> int:
+    """Write what is not current."""
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text()
+        if current(text) != text:
+            path.write_text(current(text))
+            sys.stdout.write(f"wrote {name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

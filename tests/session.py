@@ -1,0 +1,111 @@
+"""A person at a terminal: a lab of its own, and commands in it as they are typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from control_plane.settings import Settings
+from tests.lab import own_settings
+
+ROOT = Path(__file__).parents[1]
+COMMAND_S = 120.0
+"""The image is made before, so the longest is a call that nobody takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Runs command lines with a lab's settings, in a directory of its own."""
+
+    settings: Settings
+    directory: Path
+    environment: Mapping[str, str]
+
+    def type(self, line: str) -> Said:
+        """Run a command line as a shell would."""
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.directory,
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def run(self, *arguments: str) -> Said:
+        """Run `wirechief` with these arguments."""
+        return self.type(shlex.join(["wirechief", *arguments]))
+
+    def ok(self, *arguments: str) -> Said:
+        """Run `wirechief` and require that it succeeds."""
+        said = self.run(*arguments)
+        assert said.code == 0, f"wirechief {shlex.join(arguments)}: {said}"
+        return said
+
+
+def terminal_for(settings: Settings, directory: Path) -> Terminal:
+    """A terminal where `wirechief` is on the path and the settings are in the environment."""
+    programs = directory / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    script = programs / "wirechief"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m control_plane.cli "$@"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WIRECHIEF_")}
+    environment = inherited | {
+        f"WIRECHIEF_{name.upper()}": _as_text(getattr(settings, name)) for name in settings.model_fields_set
+    }
+    environment["PATH"] = f"{programs}{os.pathsep}{inherited['PATH']}"
+    environment["PYTHONPATH"] = str(ROOT)
+    return Terminal(settings, directory, environment)
+
+
+def _as_text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, bool | list | tuple) else str(value)
+
+
+@contextmanager
+def lab_session(directory: Path, **explicit: object) -> Iterator[Terminal]:
+    """A lab nobody else uses, not up yet; down when the block ends, whatever happens."""
+    settings = own_settings(directory / "state", **explicit)
+    terminal = terminal_for(settings, directory)
+    try:
+        yield terminal
+    finally:
+        terminal.run("lab", "down")
+
+
+def matches(expected: str, line: str) -> bool:
+    """Whether a line of output is what a document shows; `...` stands for anything, blanks for blanks."""
+    words = [r"\S+" if word == "..." else _word(word) for word in expected.split()]
+    pattern = r"\s+".join(".*" if word == r"\S+" else word for word in words)
+    pattern = pattern.replace(r"\s+.*\s+", r"\s.*\s").replace(r"\s+.*", r"\s.*").replace(r".*\s+", r".*")
+    return re.fullmatch(rf"\s*{pattern}\s*", line) is not None
+
+
+def _word(word: str) -> str:
+    return ".*".join(re.escape(part) for part in word.split("..."))
