@@ -21,7 +21,6 @@ from control_plane.callpath.graph import (
 )
 from control_plane.callpath.walk import Attempt, Walk, together
 from control_plane.domain.entities import NumberStatus
-from control_plane.domain.extension import NoAnswerAction
 from control_plane.domain.model import ExtensionId, chosen, ring_choice
 from control_plane.domain.regions import is_e164
 
@@ -35,10 +34,9 @@ Verdict = tuple[str, str]
 
 
 def _emergency(w: Walk) -> Verdict:
-    assert w.site is not None  # noqa: S101
-    if w.dialled in w.site.emergency_numbers:
-        return "yes", f"{w.dialled} is an emergency number in {w.site.region}"
-    return "no", f"emergency numbers at {w.site.id} are {', '.join(w.site.emergency_numbers)}"
+    if w.dialled in w.here.emergency_numbers:
+        return "yes", f"{w.dialled} is an emergency number in {w.here.region}"
+    return "no", f"emergency numbers at {w.here.id} are {', '.join(w.here.emergency_numbers)}"
 
 
 def _feature(w: Walk) -> Verdict:
@@ -54,27 +52,25 @@ def _feature(w: Walk) -> Verdict:
 
 
 def _forward_code(w: Walk, digits: str) -> Verdict:
-    assert w.caller is not None and w.site is not None  # noqa: S101
-    if w.caller.restricted:
+    if w.calling.restricted:
         return (
             "forward_refused",
             "authorization code dialing is enabled, so forwarding is not available (A60)",
         )
     if not digits:
-        if w.caller.forwarding.targets:
+        if w.calling.forwarding.targets:
             return "forward_on", "the stored targets are used"
         return "forward_refused", "no target is stored"
-    if digits in w.site.emergency_numbers or digits == w.caller.key:
+    if digits in w.here.emergency_numbers or digits == w.calling.key:
         return "forward_refused", "an emergency number or the own extension cannot be a target"
-    if w.find_extension(w.org, digits) or is_e164(w.site.numbering.normalise(digits)):
+    if w.find_extension(w.org, digits) or is_e164(w.here.numbering.normalise(digits)):
         return "forward_set", f"calls go to {digits}"
     return "forward_refused", f"{digits} is neither an extension nor a number"
 
 
 def _reception(w: Walk) -> Verdict:
-    assert w.site is not None  # noqa: S101
-    occupancy = w.model.occupancies.get((w.org, w.site.id))
-    numbers = w.site.reception + (occupancy.reception if occupancy else ())
+    occupancy = w.model.occupancies.get((w.org, w.here.id))
+    numbers = w.here.reception + (occupancy.reception if occupancy else ())
     w.exempt = w.dialled in numbers
     if w.exempt:
         return "yes", f"{w.dialled} is reception: no authorization code is asked"
@@ -89,27 +85,25 @@ def _internal(w: Walk) -> Verdict:
 
 
 def _authorization(w: Walk) -> Verdict:
-    assert w.caller is not None and w.site is not None  # noqa: S101
-    if not w.caller.restricted:
-        return "unrestricted", f"extension {w.caller.key} may call outside"
+    if not w.calling.restricted:
+        return "unrestricted", f"extension {w.calling.key} may call outside"
     if w.exempt:
         return "exempt", "calls to reception are never asked for a code"
-    occupancy = w.model.occupancies.get((w.org, w.site.id))
+    occupancy = w.model.occupancies.get((w.org, w.here.id))
     if occupancy is None or occupancy.authorization_code is None:
-        return "no_code", f"{w.org} has no authorization code at {w.site.id}, so nobody can give it"
+        return "no_code", f"{w.org} has no authorization code at {w.here.id}, so nobody can give it"
     if any(w.now.codes[:2]):
         return "right", "the right code was given"
     return "wrong", "two entries were not the code"
 
 
 def _destination(w: Walk) -> Verdict:
-    assert w.site is not None  # noqa: S101
-    w.number = w.site.numbering.normalise(w.dialled)
+    w.number = w.here.numbering.normalise(w.dialled)
     if _did(w, w.number) is not None:
         return "own_number", f"{w.number} is one of our numbers"
     if w.number.startswith("+") or w.exempt:
         return "outside", f"{w.number} is outside"
-    return "unknown", f"{w.dialled} is neither an extension nor a number in {w.site.region} notation"
+    return "unknown", f"{w.dialled} is neither an extension nor a number in {w.here.region} notation"
 
 
 def _did(w: Walk, e164: str) -> ExtensionId | None:
@@ -120,12 +114,11 @@ def _did(w: Walk, e164: str) -> ExtensionId | None:
 
 
 def _trunk_of(w: Walk, digits: str) -> Verdict:
-    assert w.site is not None  # noqa: S101
-    if w.site.trunk is None or w.site.trunk not in w.model.trunks:
-        return "unavailable", f"site {w.site.id} has no trunk"
+    if w.here.trunk is None or w.here.trunk not in w.model.trunks:
+        return "unavailable", f"site {w.here.id} has no trunk"
     attempt = w.ring(digits)
     verdict = _dialled(attempt, patient=True)
-    return verdict, f"{digits} through trunk {w.site.trunk}"
+    return verdict, f"{digits} through trunk {w.here.trunk}"
 
 
 def _dialled(attempt: Attempt, *, patient: bool) -> str:
@@ -145,12 +138,19 @@ def _did_active(w: Walk) -> Verdict:
     number = w.model.numbers[w.number]
     if number.status is not NumberStatus.ACTIVE:
         return "no", f"{w.number} is {number.status.value.upper()}"
-    assert number.org and number.extension  # noqa: S101
-    if number.org != w.org:
+    owner = _enter_owner(w, w.number)
+    return "yes", f"{w.number} is ACTIVE and belongs to extension {owner[0]}/{owner[1]}"
+
+
+def _enter_owner(w: Walk, e164: str) -> ExtensionId:
+    """Go on at the extension that has the number; another organisation knows the caller by number only."""
+    owner = _did(w, e164)
+    assert owner is not None  # noqa: S101 - asked for numbers that have an extension
+    if owner[0] != w.org:
         w.caller_key = None
-    w.org = number.org
-    w.callee = w.find_extension(number.org, number.extension)
-    return "yes", f"{w.number} is ACTIVE and belongs to extension {number.org}/{number.extension}"
+    w.org = owner[0]
+    w.callee = w.find_extension(*owner)
+    return owner
 
 
 def _active(w: Walk) -> Verdict:
@@ -232,8 +232,7 @@ def _no_answer(w: Walk) -> Verdict:
 
 
 def _no_answer_forward(w: Walk) -> Verdict:
-    number = w.called.no_answer.number
-    assert number is not None and w.called.no_answer.action is NoAnswerAction.FORWARD  # noqa: S101
+    number = w.called.no_answer.number or ""  # the action 'forward' has one, by its own rule
     attempt = dial_legs(w, (number,))
     return _dialled(attempt, patient=False), f"forwards to {number}"
 
@@ -255,10 +254,7 @@ def _leg_target(w: Walk) -> Verdict:
         return "outside", f"{w.dialled} is outside"
     if w.model.numbers[w.dialled].status is not NumberStatus.ACTIVE:
         return "inactive_number", f"{w.dialled} is not ACTIVE"
-    if owner[0] != w.org:
-        w.caller_key = None
-    w.org = owner[0]
-    w.callee = w.find_extension(*owner)
+    _enter_owner(w, w.dialled)
     return "own_number", f"{w.dialled} belongs to extension {owner[0]}/{owner[1]}"
 
 

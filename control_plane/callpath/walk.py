@@ -85,6 +85,18 @@ class Walk:
         assert self.callee is not None  # noqa: S101 - the graph enters these nodes with a callee only
         return self.callee
 
+    @property
+    def calling(self) -> Extension:
+        """The extension this channel dials for: the caller, or on a leg the one that forwards."""
+        assert self.caller is not None  # noqa: S101 - outgoing nodes and legs are entered with one only
+        return self.caller
+
+    @property
+    def here(self) -> Site:
+        """The site whose trunk and numbering apply."""
+        assert self.site is not None  # noqa: S101 - set together with the caller
+        return self.site
+
     def find_extension(self, org: str, key: str) -> Extension | None:
         return self.model.extensions.get((org, key))
 
