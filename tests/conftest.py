@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from control_plane.adapters.containers import BOOTSTRAP
 from control_plane.adapters.engine import make_image
 from tests.lab import RunningLab, remove_orphans, running_lab_in
+
+# How long an example takes says something about the machine, not about the code: `make bench` measures.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
