@@ -19,6 +19,7 @@ from control_plane.api.node_schemas import (
     PlanOut,
     Unblocked,
 )
+from control_plane.api.context import Ports
 from control_plane.apply.guard import Guard
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.reports import applied_as_dict, block_as_dict
@@ -28,6 +29,7 @@ from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
 from control_plane.ports import NodeLink
 from control_plane.service.notify import Outbox
+from control_plane.service.warnings import model_warnings
 
 WAIT_MAX_S = 60.0
 _LOOK_AGAIN_S = 0.002
@@ -68,9 +70,12 @@ async def list_nodes(request: Request) -> list[Json]:
 
 
 @router.get("/{node}", response_model=NodeOut, responses=documents.READ_PLAIN)
-async def get_node(node: Node) -> Json:
-    """How one node stands: in sync or what is pending, drift, errors, registrations are under /contacts."""
-    return node_as_json(node)
+async def get_node(node: Node, ports: Ports) -> Json:
+    """How one node stands: in sync or what is pending, drift, errors, registrations are under /contacts.
+
+    `warnings` are about the model: what phones set that saving would have refused.
+    """
+    return node_as_json(node) | {"warnings": list(await model_warnings(ports.store))}
 
 
 @router.get("/{node}/contacts", responses=documents.NODE)

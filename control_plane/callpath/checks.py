@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Mapping
 from dataclasses import dataclass
 
 from control_plane.callpath.features import FEATURE_CODES
@@ -83,6 +83,77 @@ class ForwardGraph:
 def forwarding_problem(model: Model, extension: Extension) -> str | None:
     """Why the forwarding of `extension` cannot stand in `model`, which already holds it; None when it can."""
     return ForwardGraph.of(model).problem(extension)
+
+
+def forwarding_problems(model: Model) -> tuple[str, ...]:
+    """A sentence for each loop and each chain deeper than A91 among all forwardings in force.
+
+    Saving refuses them; what people set on their phones can still make them. Linear in the number of
+    extensions for the chains there are in practice.
+    """
+    graph = {
+        owner: tuple(forward_targets(model, owner))
+        for owner, extension in model.extensions.items()
+        if extension.forwarding.enabled
+    }
+    hops, circling = _levels(graph)
+    loops: dict[frozenset[ExtensionId], tuple[ExtensionId, ...]] = {}
+    for node in sorted(circling):
+        loop = _loop_through(circling, node)
+        if loop is not None:
+            loops.setdefault(frozenset(loop), loop)
+    reached = {target for targets in graph.values() for target in targets}
+    return (
+        *(
+            f"Forwarding loop: {_named(loop)}. Take one of these out of the forwarding."
+            for loop in loops.values()
+        ),
+        *(
+            f"Forwarding chain too long: a call to {_named((head,))} is forwarded {hops[head]} times in a row, "
+            f"{MAX_HOPS} are allowed."
+            for head in sorted(hops)
+            if hops[head] > MAX_HOPS and head not in reached
+        ),
+    )
+
+
+Graph = Mapping[ExtensionId, tuple[ExtensionId, ...]]
+
+
+def _levels(graph: Graph) -> tuple[dict[ExtensionId, int], Graph]:
+    """How many forwardings follow each other from each extension, and those that never end."""
+    hops: dict[ExtensionId, int] = {}
+    pending = dict(graph)
+    while ending := [owner for owner, targets in pending.items() if not any(t in pending for t in targets)]:
+        for owner in ending:
+            hops[owner] = 1 + max((hops.get(target, 0) for target in graph[owner]), default=0)
+        for owner in ending:
+            del pending[owner]
+    return hops, pending
+
+
+def _loop_through(graph: Graph, start: ExtensionId) -> tuple[ExtensionId, ...] | None:
+    """The shortest loop through `start`; None when it only leads into one."""
+    came_from: dict[ExtensionId, ExtensionId] = {}
+    level = [start]
+    while level:
+        following = []
+        for owner in level:
+            for target in graph.get(owner, ()):
+                if target == start:
+                    path = [start, owner]
+                    while path[-1] != start:
+                        path.append(came_from[path[-1]])
+                    return tuple(reversed(path))
+                if target in graph and target not in came_from:
+                    came_from[target] = owner
+                    following.append(target)
+        level = following
+    return None
+
+
+def _named(path: Iterable[ExtensionId]) -> str:
+    return " -> ".join("/".join(ident) for ident in path)
 
 
 def _shown(path: tuple[ExtensionId, ...]) -> str:

@@ -118,6 +118,8 @@ def _status_facts(view: LabView, wiring: Wiring) -> dict[str, str]:
             found["last error"] = node["last_error"]
         for fault in node["faults"]:
             found["fault"] = fault
+        if node["warnings"]:
+            found["warning"] = "\n".join(node["warnings"])
         found["blocked"] = f"{node['blocked']} addresses" if node["blocked"] else "nobody"
         if node["mail"]["problem"]:
             found["mail"] = node["mail"]["problem"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from control_plane.callpath.checks import key_problem
 from control_plane.domain.entities import PhoneNumber
@@ -24,6 +24,9 @@ from control_plane.service.rules import (
 from control_plane.service.writing import By, Saved, merged, patched, require_version
 
 Changes = Mapping[str, object]
+
+Check = Callable[[Model, Extension | None, Extension], None]
+"""Raises DomainError when the second extension cannot take the place of the first in the model."""
 
 
 async def create_extension(store: Store, by: By, values: Changes) -> Saved[Extension]:
@@ -71,7 +74,41 @@ async def patch_extension(store: Store, by: By, ident: ExtensionId, changes: Cha
         return revise(tx, before, changes)
 
 
-def revise(tx: Transaction, before: Extension, changes: Changes) -> Saved[Extension]:
+def check_references(model: Model, before: Extension | None, after: Extension) -> None:
+    """What `after` names exists and is free.
+
+    Raises: InvalidField.
+    """
+    require_reference(model.sites, after.site, "site", "site")
+    if after.person is not None:
+        people = {p.id for p in model.people.values() if p.org == after.org}
+        require_reference(people, after.person, "person", f"person of {after.org}")
+    moved = before is None or (before.number, before.site) != (after.number, after.site)
+    if after.number is not None and moved:
+        _require_free_number(model, after, after.number)
+    if before is None or before.forwarding != after.forwarding:
+        require_sound_targets(model, after)
+
+
+def check_extension(model: Model, before: Extension | None, after: Extension) -> None:
+    """The rules between `after` and the rest of `model`.
+
+    A loop that phones made may stand (docs/decisions/handset-changes.md), so changes that leave alone where
+    calls are forwarded are not refused because of it.
+    Raises: InvalidField, Conflict.
+    """
+    check_references(model, before, after)
+    if before is None or _leads_to(before) != _leads_to(after):
+        require_no_loop(model, after)
+
+
+def _leads_to(extension: Extension) -> tuple[bool, tuple[str, ...]]:
+    return extension.forwarding.enabled, extension.forwarding.targets
+
+
+def revise(
+    tx: Transaction, before: Extension, changes: Changes, check: Check = check_extension
+) -> Saved[Extension]:
     """Patch an extension inside a transaction that is under way.
 
     Raises: InvalidField, Conflict.
@@ -81,7 +118,7 @@ def revise(tx: Transaction, before: Extension, changes: Changes) -> Saved[Extens
     site = require_site(model, before.site)
     after = patched(before, normalised(changes, model, site), fixed=("org", "key"))
     _require_devices(model, before, after)
-    return _save(tx, before, after, changes)
+    return _save(tx, before, after, changes, check)
 
 
 def _refuse_what_follows(changes: Changes) -> None:
@@ -104,30 +141,19 @@ def _require_devices(model: Model, before: Extension, after: Extension) -> None:
             raise InvalidField(field, f"extension {after.key} has no {kind.value} device: add it first")
 
 
-def _save(tx: Transaction, before: Extension | None, after: Extension, changes: Changes) -> Saved[Extension]:
+def _save(
+    tx: Transaction,
+    before: Extension | None,
+    after: Extension,
+    changes: Changes,
+    check: Check = check_extension,
+) -> Saved[Extension]:
     after = settled(before, after, changes)
     model = tx.model
-    check_extension(model, before, after)
+    check(model, before, after)
     _move_number(tx, model, before, after)
     tx.put(after)
     return Saved(after, tx.version(EntityKind.EXTENSION, (after.org, after.key)))
-
-
-def check_extension(model: Model, before: Extension | None, after: Extension) -> None:
-    """The rules between `after` and the rest of `model`.
-
-    Raises: InvalidField, Conflict.
-    """
-    require_reference(model.sites, after.site, "site", "site")
-    if after.person is not None:
-        people = {p.id for p in model.people.values() if p.org == after.org}
-        require_reference(people, after.person, "person", f"person of {after.org}")
-    moved = before is None or (before.number, before.site) != (after.number, after.site)
-    if after.number is not None and moved:
-        _require_free_number(model, after, after.number)
-    if before is None or before.forwarding != after.forwarding:
-        require_sound_targets(model, after)
-        require_no_loop(model, after)
 
 
 def _require_free_number(model: Model, extension: Extension, e164: str) -> None:

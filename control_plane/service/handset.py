@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from control_plane.callpath.checks import forwarding_problem
 from control_plane.domain.extension import Extension
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.domain.regions import is_e164, tidy
 from control_plane.errors import DomainError, InvalidField
 from control_plane.ports import AuditEntry, Clock, EntityKind, Store
-from control_plane.service.extensions import revise
+from control_plane.service.extensions import check_references, revise
 from control_plane.service.rules import require_extension, require_site
 
 logger = logging.getLogger(__name__)
@@ -122,12 +123,17 @@ async def _take(store: Store, ident: ExtensionId, rows: Sequence[_Row]) -> None:
                 changes.update(_changes(model, extension, row))
             except _Skip as why:
                 _skipped(ident, why)
-        # Apart, so that a forwarding that would be a loop does not take the other change with it.
+        # Apart, so that a forwarding that cannot be kept does not take the other change with it.
         for wanted in (dnd, {"forwarding": forwarding} if forwarding else {}):
             try:
-                extension = revise(tx, extension, wanted).entity
+                # Without the rule against loops: the phone's owner was told "activated", and Asterisk is
+                # forwarding already, where the hop counter ends such calls.
+                extension = revise(tx, extension, wanted, check_references).entity
             except DomainError as why:
                 _skipped(ident, why)
+        problem = forwarding_problem(tx.model, extension) if forwarding else None
+        if problem is not None and extension.forwarding.enabled:
+            logger.warning("Set by phone of extension %s: %s", "/".join(ident), problem)
 
 
 def _changes(model: Model, extension: Extension, row: _Row) -> Changes:

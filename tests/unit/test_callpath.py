@@ -7,7 +7,7 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from control_plane.callpath.checks import dead_ends, forwarding_problem, key_problem
+from control_plane.callpath.checks import dead_ends, forwarding_problem, forwarding_problems, key_problem
 from control_plane.callpath.evaluators import EVALUATORS
 from control_plane.callpath.explain import (
     Behaviour,
@@ -187,3 +187,27 @@ def test_a_loop_that_exists_anyway_ends_at_the_hop_limit() -> None:
 @pytest.mark.parametrize("key", ["999", "112", "911", "000"])
 def test_an_extension_cannot_shadow_an_emergency_number(key: str) -> None:
     assert key_problem(key) is not None
+
+
+def test_every_loop_and_every_chain_that_is_too_long_is_named_once() -> None:
+    def to(key: str, *targets: str) -> Extension:
+        return extension(key, forwarding=Forwarding(enabled=True, extensions=targets))
+
+    sound = model(to("100", "101", "102"), to("101", "102"), extension("102"))
+    assert forwarding_problems(sound) == ()
+    tangled = model(
+        to("100", "101", "200"),  # leads into the first loop and is in none
+        to("101", "102"),
+        to("102", "103", "101"),
+        to("103", "101"),
+        to("200", "201"),
+        *(to(str(key), str(key + 1)) for key in range(300, 305)),
+        extension("201"),
+        extension("305"),
+    )
+    assert forwarding_problems(tangled) == (
+        "Forwarding loop: acme/101 -> acme/102 -> acme/101. Take one of these out of the forwarding.",
+        "Forwarding loop: acme/103 -> acme/101 -> acme/102 -> acme/103. "
+        "Take one of these out of the forwarding.",
+        "Forwarding chain too long: a call to acme/300 is forwarded 5 times in a row, 3 are allowed.",
+    )

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.domain.extension import DeviceKind, Extension
-from control_plane.errors import InvalidField
+from control_plane.errors import Conflict, InvalidField
 from control_plane.ports import EntityKind
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.extensions import patch_extension
 from control_plane.service.handset import take_in, take_in_pin
+from control_plane.service.warnings import model_warnings
 from control_plane.service.writing import By
 from tests.unit.memory_store import ManualClock, MemoryStore
 
@@ -106,14 +107,34 @@ async def test_a_phones_late_row_is_not_held_back_by_the_same_phones_earlier_one
     assert not (await extension(store)).dnd
 
 
-async def test_a_phone_cannot_make_a_forwarding_loop() -> None:
+async def test_a_forwarding_loop_made_by_phones_is_kept_and_reported() -> None:
     store, clock, device = await demo()
-    await patch_extension(
-        store, By("ada"), ("acme", "101"), {"forwarding": {"enabled": True, "extensions": ("100",)}}
-    )
+    e101 = ("acme", "101")
+    await patch_extension(store, By("ada"), e101, {"forwarding": {"enabled": True, "extensions": ("100",)}})
+    assert await model_warnings(store) == ()
     key, value = row("fwdto", "101", clock.now(), device)
     assert await take_in(store, clock, {key: value}) == (key,)
-    assert not (await extension(store)).forwarding.enabled
+    assert (await extension(store)).forwarding.enabled
+    loop = "Forwarding loop: acme/100 -> acme/101 -> acme/100. Take one of these out of the forwarding."
+    assert await model_warnings(store) == (loop,)
+
+
+async def test_extensions_in_a_loop_that_phones_made_can_be_changed_but_not_forwarded_elsewhere_into_it() -> (
+    None
+):
+    store, clock, device = await demo()
+    e101 = ("acme", "101")
+    await patch_extension(store, By("ada"), e101, {"forwarding": {"enabled": True, "extensions": ("100",)}})
+    await take_in(store, clock, dict([row("fwdto", "101", clock.now(), device)]))
+    await patch_extension(store, By("ada"), E100, {"label": "Front", "forwarding": {"vip": ("102",)}})
+    with pytest.raises(Conflict, match="102 -> 101 -> 100 -> 101"):
+        await patch_extension(
+            store, By("ada"), ("acme", "102"), {"forwarding": {"enabled": True, "extensions": ("101",)}}
+        )
+    with pytest.raises(Conflict, match="Forwarding loop"):
+        await patch_extension(store, By("ada"), E100, {"forwarding": {"extensions": ("101", "103")}})
+    await patch_extension(store, By("ada"), E100, {"forwarding": {"enabled": False}})
+    assert await model_warnings(store) == ()
 
 
 async def test_a_refused_forwarding_does_not_take_another_change_with_it() -> None:
