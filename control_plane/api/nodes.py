@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from control_plane.api import documents
+from control_plane.api.context import Ports
 from control_plane.api.node_schemas import (
     AppliedOut,
     ApplyIn,
@@ -19,7 +20,6 @@ from control_plane.api.node_schemas import (
     PlanOut,
     Unblocked,
 )
-from control_plane.api.context import Ports
 from control_plane.apply.guard import Guard
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.reports import applied_as_dict, block_as_dict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from control_plane.callpath.features import FEATURE_CODES
@@ -109,8 +109,8 @@ def forwarding_problems(model: Model) -> tuple[str, ...]:
             for loop in loops.values()
         ),
         *(
-            f"Forwarding chain too long: a call to {_named((head,))} is forwarded {hops[head]} times in a row, "
-            f"{MAX_HOPS} are allowed."
+            f"Forwarding chain too long: a call to {_named((head,))} is forwarded {hops[head]} times "
+            f"in a row, {MAX_HOPS} are allowed."
             for head in sorted(hops)
             if hops[head] > MAX_HOPS and head not in reached
         ),

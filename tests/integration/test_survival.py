@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from control_plane.adapters.phones import Engine
-from tests.integration.stack import Stack, extension_path, restore, running_stack
+from tests.integration.stack import Stack, restore, running_stack
 
 pytest.importorskip("pjsua2", reason="the phones extra has wheels for CPython 3.8-3.12 on x86_64 only")
 pytestmark = pytest.mark.asterisk
