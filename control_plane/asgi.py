@@ -44,12 +44,13 @@ class _Server(uvicorn.Server):
 def application(plane: ControlPlane) -> FastAPI:
     """The ASGI application over a running control plane."""
     wiring, settings = plane.wiring, plane.wiring.settings
+    node = NodePorts(plane.reconciler, plane.guard, plane.outbox, plane.link, plane.store)
     ports = ApiPorts(
         store=plane.store,
         token=wiring.secrets.api_token,
         sip=wiring.sip_address,
         nudge=plane.reconciler.nudge,
-        nodes={settings.node: NodePorts(plane.reconciler, plane.guard, plane.outbox, plane.link)},
+        nodes={settings.node: node},
     )
     return create_app(ports)
 

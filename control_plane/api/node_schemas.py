@@ -84,6 +84,7 @@ class NodeOut(BaseModel):
     pending: PlanOut | None
     last_drift: list[str]
     faults: list[str] = Field(description="What needs a person.")
+    warnings: list[str] = Field(description="About the model: loops and chains of forwardings set by phone.")
     last_audit_s: float | None
     rows: int
     mailboxes: int

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from control_plane.api import documents
-from control_plane.api.context import Ports
 from control_plane.api.node_schemas import (
     AppliedOut,
     ApplyIn,
@@ -27,7 +26,7 @@ from control_plane.apply.state import ReconcilerState
 from control_plane.errors import StalePlan, UnknownEntity
 from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
-from control_plane.ports import NodeLink
+from control_plane.ports import NodeLink, Store
 from control_plane.service.notify import Outbox
 from control_plane.service.warnings import model_warnings
 
@@ -45,6 +44,7 @@ class NodePorts:
     guard: Guard
     outbox: Outbox
     link: NodeLink
+    store: Store
 
 
 def _nodes(request: Request) -> Mapping[str, NodePorts]:
@@ -66,16 +66,13 @@ router = APIRouter(prefix="/nodes", tags=["nodes"])
 @router.get("", response_model=list[NodeOut], responses=documents.ALWAYS)
 async def list_nodes(request: Request) -> list[Json]:
     """How every node stands."""
-    return [node_as_json(node) for _, node in sorted(_nodes(request).items())]
+    return [await node_as_json(node) for _, node in sorted(_nodes(request).items())]
 
 
 @router.get("/{node}", response_model=NodeOut, responses=documents.READ_PLAIN)
-async def get_node(node: Node, ports: Ports) -> Json:
-    """How one node stands: in sync or what is pending, drift, errors, registrations are under /contacts.
-
-    `warnings` are about the model: what phones set that saving would have refused.
-    """
-    return node_as_json(node) | {"warnings": list(await model_warnings(ports.store))}
+async def get_node(node: Node) -> Json:
+    """How one node stands: in sync or what is pending, drift, errors, registrations are under /contacts."""
+    return await node_as_json(node)
 
 
 @router.get("/{node}/contacts", responses=documents.NODE)
@@ -129,7 +126,7 @@ async def follow(
     deadline = loop.time() + within_s
     while not holds(node.reconciler.state, revision) and loop.time() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_AGAIN_S)  # the reconciler tells its state and not its changes
-    return node_as_json(node)
+    return await node_as_json(node)
 
 
 def holds(state: ReconcilerState, revision: int) -> bool:
@@ -156,7 +153,7 @@ async def unblock(node: Node, address: str) -> Response:
     return Response(status_code=204)
 
 
-def node_as_json(node: NodePorts) -> Json:
+async def node_as_json(node: NodePorts) -> Json:
     """The state of a node for JSON and people; secrets are masked."""
     state, mail = node.reconciler.state, node.outbox.status
     return {
@@ -170,6 +167,7 @@ def node_as_json(node: NodePorts) -> Json:
         "pending": state.pending.as_dict() if state.pending is not None else None,
         "last_drift": list(state.last_drift),
         "faults": list(state.faults),
+        "warnings": list(await model_warnings(node.store)),
         "last_audit_s": state.last_audit_s,
         "rows": state.rows,
         "mailboxes": state.mailboxes,

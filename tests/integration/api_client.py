@@ -82,6 +82,7 @@ def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
         Guard(node, store, clock, node=NODE, policy=Policy()),
         Outbox(node, store, clock, node=NODE, mailer=None, recordings=VoicemailSpool(spool)),
         node,
+        store,
     )
 
 
