@@ -64,8 +64,8 @@ def pin_changed_by_phone(desired: str, observed: str, pushed: str | None) -> str
     """The PIN in `observed` when that is all that differs from the line last pushed; else None.
 
     `pushed` is a digest. The rest of the line is taken from what Asterisk holds and the PIN from the model:
-    if that is the line that was pushed, then nobody but the phone's owner touched it (app_voicemail writes a
-    changed PIN into voicemail.conf itself), also when the model changed another field since.
+    if that is the line that was pushed, then nobody but the phone's owner touched it, also when the model
+    changed another field since.
     """
     old, _, _ = desired.partition(",")
     new, comma, rest = observed.partition(",")
@@ -75,6 +75,6 @@ def pin_changed_by_phone(desired: str, observed: str, pushed: str | None) -> str
 
 
 def with_pin(line: str, pin: str) -> str:
-    """A voicemail.conf value with another PIN."""
+    """The value of a mailbox with another PIN."""
     _, comma, rest = line.partition(",")
     return f"{pin}{comma}{rest}"

@@ -129,7 +129,7 @@ def _is_secret_field(key: ArtefactKey, name: str) -> bool:
 
 
 _MAILBOX_FIELDS = ("pin", "name", "email", "pager", "options")
-"""Positions of a voicemail.conf line: `mailbox => pin,name,email,pager,options`."""
+"""Positions in the value of a mailbox: `mailbox => pin,name,email,pager,options`."""
 
 
 def _fields(key: ArtefactKey, value: str | None) -> dict[str, str] | None:

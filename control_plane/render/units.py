@@ -166,7 +166,7 @@ def dial_string(devices: tuple[Device, ...]) -> str:
 
 
 def mailbox_line(extension: Extension) -> str:
-    """The voicemail.conf value: PIN, name, no mail sent by Asterisk (the outbox does), 60 s at most (R114).
+    """The value of a mailbox: PIN, name, no mail sent by Asterisk (the outbox does), 60 s at most (R114).
 
     A comma shifts the columns and a semicolon starts a comment, so both are replaced in the name.
     """

@@ -32,6 +32,7 @@ from control_plane.domain.regions import RegionCode
 from control_plane.errors import Unreachable
 from control_plane.plan.changes import Drift
 from control_plane.ports import ConfigLine, EntityKind, LinkState, Store
+from control_plane.render.mailboxes import mailbox_file
 from control_plane.render.units import DIALPLAN_FILE
 from control_plane.store import open_store
 from tests.integration.cutting_proxy import LOOPBACK, Cut, CuttingProxy
@@ -357,8 +358,8 @@ async def test_files_edited_by_hand_are_named_by_kind_repaired_and_loaded(labs: 
         witness = labs.witness
         thief = ConfigLine("exten", "666,1,Dial(PJSIP/thief)")
         await witness.edit_config(DIALPLAN_FILE, "wc-thief", append=[thief])
-        mailboxes = [ConfigLine("666", "1234,Thief,,,"), ConfigLine("100", "9999,Second,,,")]
-        await witness.edit_config("voicemail.conf", "acme", append=mailboxes)
+        for mailbox in (ConfigLine("666", "1234,Thief,,,"), ConfigLine("100", "9999,Second,,,")):
+            await witness.edit_config(mailbox_file(f"acme/{mailbox.name}"), "acme", append=[mailbox])
         await witness.reload("pbx_config.so")
         await witness.reload("app_voicemail.so")
         assert "thief" in labs.asks("dialplan show")
