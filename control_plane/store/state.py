@@ -1,7 +1,7 @@
 """The model in memory, with the look-ups a transaction needs, and a working copy of it. Pure.
 
-A published state is never changed: a working copy copies the mapping of a kind when it first touches it,
-and again after it has handed the mapping out.
+A published state is never changed: a working copy collects changes, and lays them over what it was made
+from when it hands out a model.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from control_plane.domain.extension import Device
 from control_plane.domain.model import Model, by_priority
 from control_plane.ports import EntityChange, EntityKey, EntityKind, Snapshot
 from control_plane.store.codec import KINDS
+from control_plane.store.layered import layered
 
 _DEVICE_BY_ID: Final = "device_by_id"
 
@@ -83,24 +84,22 @@ class Draft:
             **{kind.value: mapping for kind, mapping in base.versions.items()},
             _DEVICE_BY_ID: base.device_by_id,
         }
-        self._own: dict[str, dict[Any, Any]] = {}
+        self._changes: dict[str, dict[Any, Any]] = {}
         self._model: Model | None = base.model
 
     @property
     def model(self) -> Model:
         """The model with everything set so far; later changes do not show in it."""
         if self._model is None:
+            for name, changes in self._changes.items():
+                self._maps[name] = layered(self._maps[name], changes)
+            self._changes.clear()
             self._model = Model(**{kind.table: self._maps[kind.table] for kind in KINDS.values()})
-            self._own.clear()
         return self._model
 
     def find(self, kind: EntityKind, key: EntityKey) -> Entity | None:
         name = _DEVICE_BY_ID if kind is EntityKind.DEVICE else KINDS[kind].table
-        found: Entity | None = self._maps[name].get(model_key(key))
-        return found
-
-    def version(self, kind: EntityKind, key: EntityKey) -> int | None:
-        found: int | None = self._maps[kind].get(key)
+        found: Entity | None = self._get(name, model_key(key))
         return found
 
     def set(self, kind: EntityKind, key: EntityKey, entity: Entity | None) -> None:
@@ -111,33 +110,34 @@ class Draft:
             self._set_device(key[0], entity)
 
     def set_version(self, kind: EntityKind, key: EntityKey, version: int | None) -> None:
-        self._assign(kind, key, version)
+        self._assign(kind.value, key, version)
 
     def finished(self, revision: int) -> State:
         """The state this working copy has become."""
+        model = self.model
         return State(
-            revision, self.model, self._maps[_DEVICE_BY_ID], {kind: self._maps[kind] for kind in KINDS}
+            revision, model, self._maps[_DEVICE_BY_ID], {kind: self._maps[kind.value] for kind in KINDS}
         )
 
     def _set_device(self, device_id: str, device: Device | None) -> None:
-        old: Device | None = self._maps[_DEVICE_BY_ID].get(device_id)
+        old: Device | None = self._get(_DEVICE_BY_ID, device_id)
         self._assign(_DEVICE_BY_ID, device_id, device)
         table = KINDS[EntityKind.DEVICE].table
         owners = {(d.org, d.extension) for d in (old, device) if d is not None}
         for owner in owners:
-            kept = [d for d in self._maps[table].get(owner, ()) if d.id != device_id]
+            kept = [d for d in self._get(table, owner) or () if d.id != device_id]
             if device is not None and (device.org, device.extension) == owner:
                 kept.append(device)
             self._assign(table, owner, by_priority(kept) or None)
 
+    def _get(self, name: str, key: Any) -> Any:
+        """One entry of one mapping as it is now; None when there is none."""
+        changes = self._changes.get(name)
+        if changes is not None and key in changes:
+            return changes[key]
+        return self._maps[name].get(key)
+
     def _assign(self, name: str, key: Any, value: Any) -> None:
         """Set one entry of one mapping; None removes it."""
         self._model = None
-        own = self._own.get(name)
-        if own is None:
-            own = self._own[name] = dict(self._maps[name])
-            self._maps[name] = own
-        if value is None:
-            own.pop(key, None)
-        else:
-            own[key] = value
+        self._changes.setdefault(name, {})[key] = value

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
+
 import pytest
 from pydantic import BaseModel, SecretStr
 
@@ -11,6 +14,7 @@ from control_plane.domain.model import Model
 from control_plane.errors import Conflict, InvalidField
 from control_plane.ports import EntityKind
 from control_plane.store.codec import KINDS, from_json, kind_of, masked, to_json
+from control_plane.store.layered import layered
 from control_plane.store.rules import REFERENCES, require_consistent
 from control_plane.store.schema import ENTITIES
 from control_plane.store.state import Draft, State, loaded
@@ -131,3 +135,34 @@ def test_rules_name_what_does_not_exist() -> None:
     with pytest.raises(InvalidField, match="refers to organisation acme, which does not exist") as caught:
         require_consistent(state_of(LONDON, E100), [(EntityKind.EXTENSION, E100)], [])
     assert caught.value.field == "org"
+
+
+def test_a_layered_mapping_is_a_dictionary_in_all_but_cost() -> None:
+    chance = random.Random(5)
+    for size in (0, 1, 40, 1_000):
+        expected: dict[int, str] = dict.fromkeys(range(size), "old")
+        mapping: Mapping[int, str] = dict(expected)
+        for turn in range(300):
+            key, value = chance.randrange(size + 5), chance.choice((None, f"turn {turn}"))
+            older, older_expected = mapping, dict(expected)
+            mapping = layered(mapping, {key: value})
+            expected.pop(key, None) if value is None else expected.update({key: value})
+            assert (older.get(key), len(older)) == (older_expected.get(key), len(older_expected))
+            assert mapping.get(key, "default") == expected.get(key, "default")
+            assert (key in mapping) == (key in expected)
+        assert mapping == expected
+        assert len(mapping) == len(expected)
+        assert sorted(mapping) == sorted(expected)
+        assert sorted(mapping.items()) == sorted(expected.items())
+        assert sorted(mapping.values()) == sorted(expected.values())
+        for key in range(size + 5):
+            if key not in expected:
+                with pytest.raises(KeyError):
+                    mapping[key]
+
+
+def test_an_entry_that_is_replaced_keeps_its_place() -> None:
+    mapping = layered(dict.fromkeys(range(100), "old"), {3: "new", 100: "added", 5: None})
+    assert list(mapping)[:6] == [0, 1, 2, 3, 4, 6]
+    assert list(mapping)[-1] == 100
+    assert mapping[3] == "new"
