@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         default=("localhost",),
         description="DNS names in the node's certificate, besides sip_address.",
     )
+    feature_codes: dict[str, str] = Field(
+        default_factory=dict,
+        description="Codes dialled on phones, as JSON: any of dnd_on, dnd_off, forward_on, forward_off and "
+        'voicemail, such as {"dnd_on": "*60"}. Those not named keep theirs.',
+    )
     sip_realm: Word = Field(default="asterisk", description="Realm of every SIP challenge.")
     sip_user_agent: Word = Field(default="wirechief", description="Server name in SIP, without a version.")
     rtp_port_min: Port = Field(default=20000, description="First UDP port for media.")

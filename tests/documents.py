@@ -15,8 +15,8 @@ from typing import Any
 
 import typer.main
 
-from control_plane.callpath.features import FEATURE_CODES
 from control_plane.cli.app import app
+from control_plane.domain.features import FEATURE_CODES
 from control_plane.render.picture import graph_mermaid
 
 ROOT = Path(__file__).parents[1]

@@ -20,6 +20,7 @@ from control_plane.apply.handsets import Intake
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.state import Options
 from control_plane.bootstrap.locks import PidFile, exclusive_on
+from control_plane.domain.features import with_codes
 from control_plane.errors import LabError
 from control_plane.ports import Clock
 from control_plane.render.static import NodeStart
@@ -75,7 +76,11 @@ class Wiring:
     @asynccontextmanager
     async def store(self) -> AsyncIterator[SqlStore]:
         """The database of the state directory, its schema brought up to date."""
-        store = await open_store(self.state_dir / DATABASE_FILE, self.clock)
+        store = await open_store(
+            self.state_dir / DATABASE_FILE,
+            self.clock,
+            feature_codes=with_codes(self.settings.feature_codes),
+        )
         try:
             yield store
         finally:

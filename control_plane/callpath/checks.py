@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from control_plane.callpath.features import FEATURE_CODES
 from control_plane.callpath.graph import GRAPH, MAX_HOPS, End
 from control_plane.domain.extension import Extension
 from control_plane.domain.model import ExtensionId, Model
@@ -164,13 +163,12 @@ def _shown(path: tuple[ExtensionId, ...]) -> str:
 def key_problem(key: str) -> str | None:
     """Why an extension cannot have this key (R71, A59); None when it can.
 
-    Every region's emergency numbers are kept free: a site may be opened anywhere later.
+    Every region's emergency numbers are kept free: a site may be opened anywhere later. Feature codes begin
+    with a star, so no key can be one.
     """
     for region in REGIONS.values():
         if key in region.emergency:
             return f"{key} is an emergency number in {region.code}; choose another key"
-    if any(code.code == key for code in FEATURE_CODES):
-        return f"{key} is a feature code; choose another key"
     return None
 
 

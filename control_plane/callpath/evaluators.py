@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from control_plane.callpath.circumstances import Leg, Step
-from control_plane.callpath.features import Feature, find
 from control_plane.callpath.graph import (
     ANSWERED,
     BUSY,
@@ -21,6 +20,7 @@ from control_plane.callpath.graph import (
 )
 from control_plane.callpath.walk import Attempt, Walk, together
 from control_plane.domain.entities import NumberStatus
+from control_plane.domain.features import Feature, find
 from control_plane.domain.model import ExtensionId, chosen, ring_choice
 from control_plane.domain.regions import is_e164
 
@@ -42,7 +42,7 @@ def _emergency(w: Walk) -> Verdict:
 def _feature(w: Walk) -> Verdict:
     if not w.dialled.startswith("*"):
         return "none", "does not start with *"
-    found = find(w.dialled)
+    found = find(w.model.feature_codes, w.dialled)
     if found is None:
         return "unknown", f"{w.dialled} is no feature code"
     code, digits = found

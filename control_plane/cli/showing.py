@@ -8,11 +8,11 @@ import typer
 
 from control_plane.bootstrap.lab import read_model, registered
 from control_plane.bootstrap.wiring import wire
-from control_plane.callpath.features import FEATURE_CODES
 from control_plane.cli.app import app, run
 from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
 from control_plane.cli.references import extension_id
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.features import with_codes
 from control_plane.domain.model import Model
 from control_plane.errors import InvalidField
 from control_plane.ports import AuditEntry, EntityKind
@@ -120,10 +120,11 @@ def _registered(device: Device, contacts: dict[str, str] | None) -> str:
 @app.command("feature-codes")
 def feature_codes(as_json: JsonOption = False) -> None:
     """The codes people dial on their phones."""
+    codes = with_codes(wire().settings.feature_codes)
     if as_json:
-        print_json([{"code": c.code, "feature": c.feature.value, "does": c.says} for c in FEATURE_CODES])
+        print_json([{"code": c.code, "feature": c.feature.value, "does": c.says} for c in codes])
     else:
-        table("", ("code", "does"), ((code.code, code.says) for code in FEATURE_CODES))
+        table("", ("code", "does"), ((code.code, code.says) for code in codes))
 
 
 @audit_app.command("log")

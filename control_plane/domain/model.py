@@ -15,6 +15,7 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import DEVICE_PRIORITY, Device, DeviceKind, Extension, ExtensionType
+from control_plane.domain.features import FEATURE_CODES, FeatureCode
 
 ExtensionId = tuple[str, str]
 """(organisation id, extension key)."""
@@ -32,6 +33,7 @@ class Model:
     extensions: Mapping[ExtensionId, Extension] = field(default_factory=dict)
     devices: Mapping[ExtensionId, tuple[Device, ...]] = field(default_factory=dict)
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
 
     @classmethod
     def of(
@@ -45,6 +47,7 @@ class Model:
         extensions: Iterable[Extension] = (),
         devices: Iterable[Device] = (),
         trunks: Iterable[Trunk] = (),
+        feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES,
     ) -> Model:
         """The model of these entities, in any order."""
         grouped: dict[ExtensionId, list[Device]] = {}
@@ -59,6 +62,7 @@ class Model:
             extensions={(e.org, e.key): e for e in extensions},
             devices={owner: by_priority(found) for owner, found in grouped.items()},
             trunks={t.id: t for t in trunks},
+            feature_codes=feature_codes,
         )
 
     def is_active(self, extension: Extension) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from control_plane.callpath.features import FEATURE_CODES
 from control_plane.callpath.graph import CONTEXTS, MAX_HOPS, NODES, Node, Target
+from control_plane.domain.features import FEATURE_CODES, FeatureCode
 from control_plane.domain.regions import REGIONS
 from control_plane.render.templates import ENVIRONMENT, render
 
@@ -79,13 +79,13 @@ def _graph_context(context: str) -> list[str]:
     return lines + cold
 
 
-def dialplan_text(organisations: Iterable[str]) -> str:
-    """The whole include-free dialplan of a node; byte-stable for the same organisations."""
+def dialplan_text(organisations: Iterable[str], feature_codes: Iterable[FeatureCode] = FEATURE_CODES) -> str:
+    """The whole include-free dialplan of a node; byte-stable for the same input."""
     parts = [
         render("dialplan/entries.conf.j2", {}),
         *("\n".join(_graph_context(context)) + "\n" for context in CONTEXTS),
         render("dialplan/numbering.conf.j2", {"regions": [REGIONS[code] for code in sorted(REGIONS)]}),
-        render("dialplan/features.conf.j2", {"codes": {c.feature.value: c.code for c in FEATURE_CODES}}),
+        render("dialplan/features.conf.j2", {"codes": {c.feature.value: c.code for c in feature_codes}}),
         render("dialplan/trace.conf.j2", {}),
         render("dialplan/hints.conf.j2", {"organisations": list(organisations)}),
     ]

@@ -50,7 +50,7 @@ def render_export(model: Model, start: NodeStart, *, target: str = ETC, tls: boo
     files = dict(render_node(start))
     files["pjsip.conf"] = _pjsip(files["pjsip.conf"], model, node, tls=tls)
     files["extensions.conf"] = files["extensions.conf"].replace(
-        _INCLUDE, dialplan_text(sorted(model.organisations))
+        _INCLUDE, dialplan_text(sorted(model.organisations), model.feature_codes)
     )
     files["sorcery.conf"] = _without_astdb(files["sorcery.conf"])
     files |= _mailboxes(rendered)

@@ -47,7 +47,14 @@ def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
     """
     match unit.kind:
         case UnitKind.NODE:
-            return Rendered.of(files=[(DIALPLAN_FILE, canonical(dialplan_text(sorted(model.organisations))))])
+            return Rendered.of(
+                files=[
+                    (
+                        DIALPLAN_FILE,
+                        canonical(dialplan_text(sorted(model.organisations), model.feature_codes)),
+                    )
+                ]
+            )
         case UnitKind.EXTENSION:
             extension = model.extensions.get((unit.key[0], unit.key[1]))
             if extension is None or model.node_of(extension) != node:

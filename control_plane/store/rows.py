@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.domain.entities import Entity
+from control_plane.domain.features import FeatureCode
 from control_plane.ports import AuditEntry, EntityChange, EntityKey, EntityKind
 from control_plane.store.codec import KINDS, from_json, key_of_text, key_text, masked, to_json
 from control_plane.store.schema import AUDIT, CHANGES, ENTITIES, HEAD, PUSHED
@@ -62,7 +63,9 @@ async def lock_head(connection: AsyncConnection) -> Head:
     return Head(*(await connection.execute(_HEAD_LOCKED)).one())
 
 
-async def read_state(connection: AsyncConnection, revision: int) -> State:
+async def read_state(
+    connection: AsyncConnection, revision: int, feature_codes: tuple[FeatureCode, ...]
+) -> State:
     """The whole model; the caller sees to it that the connection shows one revision."""
     shared: dict[Any, Entity] = {}
     rows: dict[EntityKind, list[tuple[Entity, int]]] = {}
@@ -70,7 +73,7 @@ async def read_state(connection: AsyncConnection, revision: int) -> State:
         found = await connection.execute(select(ENTITIES[kind.kind]))
         decode = kind.shape.decode
         rows[kind.kind] = [(decode(row, shared), row[-1]) for row in found]
-    return loaded(revision, rows)
+    return loaded(revision, rows, feature_codes)
 
 
 async def read_changes(connection: AsyncConnection, after: int) -> tuple[EntityChange, ...]:

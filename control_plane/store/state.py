@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.extension import Device
+from control_plane.domain.features import FeatureCode
 from control_plane.domain.model import Model, by_priority
 from control_plane.ports import EntityChange, EntityKey, EntityKind, Snapshot
 from control_plane.store.codec import KINDS
@@ -51,8 +52,12 @@ def model_key(key: EntityKey) -> Any:
     return key[0] if len(key) == 1 else key
 
 
-def loaded(revision: int, rows: Mapping[EntityKind, Iterable[tuple[Entity, int]]]) -> State:
-    """The state of these entities with their versions."""
+def loaded(
+    revision: int,
+    rows: Mapping[EntityKind, Iterable[tuple[Entity, int]]],
+    feature_codes: tuple[FeatureCode, ...],
+) -> State:
+    """The state of these entities with their versions; the codes are a setting and in no table."""
     entities: dict[EntityKind, list[Any]] = {}
     versions: dict[EntityKind, dict[EntityKey, int]] = {kind: {} for kind in KINDS}
     for kind, found in rows.items():
@@ -60,7 +65,9 @@ def loaded(revision: int, rows: Mapping[EntityKind, Iterable[tuple[Entity, int]]
         pairs = list(found)
         entities[kind] = [entity for entity, _ in pairs]
         versions[kind] = {key(entity): version for entity, version in pairs}
-    model = Model.of(**{KINDS[kind].table: values for kind, values in entities.items()})
+    model = Model.of(
+        **{KINDS[kind].table: values for kind, values in entities.items()}, feature_codes=feature_codes
+    )
     devices = {device.id: device for device in entities.get(EntityKind.DEVICE, ())}
     return State(revision, model, devices, versions)
 
@@ -85,6 +92,7 @@ class Draft:
             _DEVICE_BY_ID: base.device_by_id,
         }
         self._changes: dict[str, dict[Any, Any]] = {}
+        self._feature_codes = base.model.feature_codes
         self._model: Model | None = base.model
 
     @property
@@ -94,7 +102,8 @@ class Draft:
             for name, changes in self._changes.items():
                 self._maps[name] = layered(self._maps[name], changes)
             self._changes.clear()
-            self._model = Model(**{kind.table: self._maps[kind.table] for kind in KINDS.values()})
+            maps = {kind.table: self._maps[kind.table] for kind in KINDS.values()}
+            self._model = Model(**maps, feature_codes=self._feature_codes)
         return self._model
 
     def find(self, kind: EntityKind, key: EntityKey) -> Entity | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.domain.entities import Entity
+from control_plane.domain.features import FEATURE_CODES, FeatureCode
 from control_plane.domain.model import Model
 from control_plane.errors import StoreUnusable, UnknownEntity
 from control_plane.ports import AuditEntry, Clock, EntityChange, EntityKey, EntityKind, Snapshot
@@ -29,12 +30,16 @@ MAX_AUDIT_PAGE = 1_000
 
 
 async def open_store(
-    location: Path | str, clock: Clock, *, busy_timeout_s: float = BUSY_TIMEOUT_S
+    location: Path | str,
+    clock: Clock,
+    *,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES,
 ) -> SqlStore:
     """The store at `location`, its schema brought up to date; close it when done.
 
     `location` is the path of an SQLite file, created for its owner only when missing, or
-    `postgresql://user:password@host/name`.
+    `postgresql://user:password@host/name`. `feature_codes` become part of every model it gives.
 
     Raises: SchemaTooNew, StoreBusy, StoreUnusable.
     """
@@ -45,7 +50,7 @@ async def open_store(
     except BaseException:
         await database.close()
         raise
-    return SqlStore(database, clock)
+    return SqlStore(database, clock, feature_codes)
 
 
 class SqlTransaction:
@@ -115,10 +120,12 @@ class SqlTransaction:
 class SqlStore:
     """ports.Store over SQLite or PostgreSQL; any number of tasks may share one."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
+    ) -> None:
         self._database = database
         self._clock = clock
-        self._state = State()
+        self._state = State(model=Model(feature_codes=feature_codes))
         self._refreshing = asyncio.Lock()
 
     async def close(self) -> None:
@@ -219,7 +226,7 @@ class SqlStore:
             )
         changes = await _changes(connection, head, known.revision)
         if changes is None or known.revision == 0:
-            return await rows.read_state(connection, head.revision)
+            return await rows.read_state(connection, head.revision, self._state.model.feature_codes)
         return advanced(known, head.revision, changes)
 
     def _publish(self, state: State) -> None:
