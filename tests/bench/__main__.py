@@ -8,7 +8,7 @@ from pathlib import Path
 
 from control_plane.adapters.engine import docker
 from control_plane.render.artefacts import OWNED_ROWS
-from tests.bench import changes, lookups, pushes
+from tests.bench import calls, changes, lookups, pushes
 from tests.bench.child import Plane, plane_of
 from tests.bench.figures import Report, say
 from tests.bench.load import Load, Loaded, made
@@ -44,6 +44,10 @@ class Bench:
             lookups.explains(self.report, loaded)
         if self.wants("push", "audit", "memory", "dnd", "password", "register"):
             self.pushed(loaded)
+        if self.wants("calls"):
+            if not self.wants("push", "audit", "memory", "dnd", "password", "register"):
+                self.pushed(loaded)
+            calls.calls(self.report, loaded, self.lab, asterisk_pid(self.lab))
         if self.wants("mailboxes"):
             self.pushed(made(n, Load.MAILBOX, self.lab.settings, self.scratch))
 

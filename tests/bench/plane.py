@@ -34,7 +34,19 @@ from tests.bench.load import DATABASE, WallClock
 
 PUSH_DEADLINE_S = 120.0
 READS = frozenset({"read_rows", "read_row", "read_config"})
-WRITES = frozenset({"put_rows", "delete_rows", "write_config", "edit_config", "reload"})
+WRITES = frozenset(
+    {
+        "put_rows",
+        "delete_rows",
+        "write_config",
+        "edit_config",
+        "reload pbx_config.so",
+        "reload app_voicemail.so",
+    }
+)
+CHECKS = frozenset({"has_endpoint", "count_endpoints"})
+LAST = "reload res_pjsip.so"
+"""What ends a push of new devices: from here on PJSIP watches their contacts."""
 
 
 class Moment(NamedTuple):
@@ -81,7 +93,8 @@ class Recorder:
             try:
                 return await found(*args, **kwargs)
             finally:
-                self._journal.calls.append((name, begin, Moment.now()))
+                called = f"{name} {args[0]}" if name == "reload" else name
+                self._journal.calls.append((called, begin, Moment.now()))
 
         return timed
 
@@ -101,8 +114,8 @@ class Plane:
         began = Moment.now()
         self.task = asyncio.create_task(self.reconciler.run())
         deadline = began.wall + PUSH_DEADLINE_S
-        # The count of endpoints ends an audit; asking for the state earlier would make plans to show.
-        while not any(name == "count_endpoints" for name, *_ in self.journal.calls):
+        # Asking for the state earlier would make the reconciler plan only to show it.
+        while not any(name == LAST for name, *_ in self.journal.calls):
             if time.perf_counter() > deadline or self.task.done():
                 raise TimeoutError(f"the first push did not end: {self.reconciler.state.last_error}")
             await asyncio.sleep(0.01)
@@ -119,7 +132,9 @@ class Plane:
         writing, _ = journal.first(WRITES)
         written = journal.last_end(WRITES)
         verified = max(written, journal.last_end(READS))
-        _, counted = journal.first(["count_endpoints"])
+        checking, _ = journal.first(CHECKS)
+        checked = journal.last_end(CHECKS)
+        syncing, synced = journal.first([LAST])
         parts = {
             "total": (began, verified),
             "look": (began, loading),
@@ -128,7 +143,9 @@ class Plane:
             "plan": (planning, writing),
             "push": (writing, written),
             "verify": (written, verified),
-            "afterwards": (verified, counted),
+            "book": (verified, checking),
+            "check": (checking, checked),
+            "sync": (syncing, synced),
         }
         return {name: (end.wall - begin.wall, end.cpu - begin.cpu) for name, (begin, end) in parts.items()}
 

@@ -12,10 +12,17 @@ from tests.bench.load import Load, Loaded
 from tests.bench.raw_ami import RawAmi
 
 PUSH_GOAL_S, AUDIT_GOAL_S, GOAL_SIZE = 3.0, 1.0, 10_000
-PARTS = ("look", "load", "render", "plan", "push", "verify", "afterwards")
-"""What Asterisk holds is read, the model is read from the database, rendered, compared with what Asterisk
-holds and ordered, written, read back; afterwards the endpoints are counted and the push is booked, which no
-change of the model waits for."""
+PARTS = {
+    "look": "what Asterisk holds is read",
+    "load": "the model is read from the database",
+    "render": "the model is rendered",
+    "plan": "compared with what Asterisk holds, and ordered",
+    "push": "written",
+    "verify": "read back; here the push ends",
+    "book": "digests of what was pushed are stored",
+    "check": "PJSIP lists every endpoint",
+    "sync": "PJSIP is reloaded once, to watch the new devices",
+}
 AUDITS = {100: 30, 1_000: 20, 10_000: 8}
 
 
@@ -55,9 +62,9 @@ def report_push(
             },
         )
     )
-    for part in PARTS:
+    for part, meaning in PARTS.items():
         samples = tuple(push[part][0] for push in pushes)
-        notes: dict[str, object] = {"control_plane_cpu_s": _cpu(pushes, part)}
+        notes: dict[str, object] = {"what": meaning, "control_plane_cpu_s": _cpu(pushes, part)}
         report.add(Figure(f"{name}.{part}", n, samples, "s", notes=notes))
 
 
