@@ -24,6 +24,7 @@ _FRAMEWORK = (
     "res_sorcery_config",
     "res_sorcery_memory",
     "res_sorcery_astdb",
+    "res_sorcery_memory_cache",
     "res_timing_timerfd",
     "res_crypto",
     "res_pjproject",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from control_plane.adapters.ami import astdb, config_files, wire
 from control_plane.adapters.ami.address import AmiAddress, AmiTiming
 from control_plane.adapters.ami.keeper import Keeper
+from control_plane.adapters.ami.session import Session
 from control_plane.errors import Rejected
 from control_plane.ports import ConfigFile, ConfigLine, NodeLink
 
@@ -15,6 +16,10 @@ _ROW_MISSING = "Database entry not found"
 _ROW_GONE = "Database entry could not be deleted"  # DBDel of a row that is not there, 22.10.1
 _RELOAD_BUSY = "A reload is in progress"
 _RELOAD_RETRY_S = 0.2
+_IDENTIFY_ROWS = "pbx/identify/"
+_IDENTIFY_CACHE = "identify"
+"""Named in sorcery.conf. Without it PJSIP reads all of AstDB for every request (see there)."""
+_NO_CACHE = "The provided cache does not exist"
 
 
 class AmiLink(Keeper, NodeLink):
@@ -54,15 +59,26 @@ class AmiLink(Keeper, NodeLink):
 
     async def put_rows(self, rows: Iterable[tuple[str, str]]) -> None:
         session = self._open_session()
-        await session.run_batch(
-            [astdb.put_action(key, value) for key, value in rows], what="Write AstDB rows"
-        )
+        actions = [astdb.put_action(key, value) for key, value in rows]
+        await session.run_batch(actions, what="Write AstDB rows")
+        await self._bring_into_force(session, (key for key, _ in actions))
 
     async def delete_rows(self, keys: Iterable[str]) -> None:
         session = self._open_session()
-        await session.run_batch(
-            [astdb.delete_action(key) for key in keys], what="Delete AstDB rows", harmless=_ROW_GONE
+        actions = [astdb.delete_action(key) for key in keys]
+        await session.run_batch(actions, what="Delete AstDB rows", harmless=_ROW_GONE)
+        await self._bring_into_force(session, (key for key, _ in actions))
+
+    async def _bring_into_force(self, session: Session, keys: Iterable[str]) -> None:
+        """Let PJSIP see at once what it keeps a copy of; should this be lost, it looks by itself in 5 s."""
+        if not any(key.startswith(_IDENTIFY_ROWS) for key in keys):
+            return
+        what = "Refresh PJSIP's copy of the trunks' addresses"
+        reply = await session.ask(
+            {"Action": "SorceryMemoryCachePopulate", "Cache": _IDENTIFY_CACHE}, what=what
         )
+        if not reply.ok and not reply.error.startswith(_NO_CACHE):
+            raise Rejected(f"{what}: Asterisk refused: {reply.error}.")
 
     async def read_config(self, filename: str) -> dict[str, list[ConfigLine]] | None:
         return await config_files.read_config(self._open_session(), filename)
