@@ -6,7 +6,7 @@ A value is compared as a whole string: rendering is byte-stable, so equal meanin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -75,14 +75,17 @@ def diff(
 
     `pushed` holds digests. `observed` must hold owned artefacts only: all in it that is not desired goes.
     """
-    older = superseded or {}
-    return tuple(
-        Change(key, observed.get(key), desired.get(key), drift)
-        for key in sorted(desired.keys() | observed.keys(), key=sort_key)
-        if (drift := classify(desired.get(key), pushed.get(key), observed.get(key), older.get(key)))
-    )
+    return tuple(_differences(desired, pushed, observed, superseded or {}))
 
 
-def sort_key(key: ArtefactKey) -> tuple[str, str]:
-    """Orders keys as they compare, at the speed of plain strings (60 000 keys in 0.1 s instead of 1 s)."""
-    return key.holder, key.name
+def _differences(
+    desired: Mapping[ArtefactKey, str],
+    pushed: Mapping[ArtefactKey, str],
+    observed: Mapping[ArtefactKey, str],
+    superseded: Mapping[ArtefactKey, str],
+) -> Iterator[Change]:
+    for key in sorted(desired.keys() | observed.keys()):
+        wanted, held = desired.get(key), observed.get(key)
+        drift = classify(wanted, pushed.get(key), held, superseded.get(key))
+        if drift is not None:
+            yield Change(key, held, wanted, drift)

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from operator import attrgetter
 
-from control_plane.plan.changes import Change, Drift, sort_key
+from control_plane.plan.changes import Change, Drift
 from control_plane.plan.wording import reason_for, reload_reason
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, is_secret
 
@@ -136,9 +137,11 @@ def order(
     were written by a push that was cut before the reload. Reloads of one module merge per phase.
     """
     owners = units or {}
-    steps = [_step(change, owners.get(change.key)) for change in changes]
-    steps += _reloads(steps, reloads_owed)
-    return tuple(sorted(steps, key=lambda step: (step.phase, step.op is Op.RELOAD, *sort_key(step.key))))
+    by_key = sorted(changes, key=attrgetter("key"))
+    steps = [_step(change, owners.get(change.key)) for change in by_key]
+    steps += sorted(_reloads(steps, reloads_owed), key=attrgetter("key"))
+    # A stable sort by number keeps the order by key within a phase, and the reloads at its end.
+    return tuple(sorted(steps, key=attrgetter("phase")))
 
 
 def _step(change: Change, unit: Unit | None) -> Step:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class UnitKind(StrEnum):
@@ -41,9 +42,11 @@ class Holder(StrEnum):
     FILE = "file"  # a whole include-free configuration file; name is the file name
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ArtefactKey:
-    """The one name of an artefact on a node."""
+class ArtefactKey(NamedTuple):
+    """The one name of an artefact on a node.
+
+    A tuple, because a first push hashes and compares millions of them: five times as fast as a dataclass.
+    """
 
     holder: Holder
     name: str
