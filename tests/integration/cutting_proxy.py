@@ -10,6 +10,14 @@ from enum import Enum
 LOOPBACK = "127.0.0.1"
 _READ_BYTES = 65536
 _END = b"\r\n\r\n"
+_WRITES = (
+    b"Action: DBPut",
+    b"Action: DBDel",
+    b"Action: UpdateConfig",
+    b"Action: CreateConfig",
+    b"Action: Reload",
+)
+"""Actions that change something; a cut at any of the others is a cut before the next of these."""
 
 
 class Cut(Enum):
@@ -20,7 +28,7 @@ class Cut(Enum):
 
 
 class CuttingProxy:
-    """Relays AMI; counts the actions of the client and breaks the connection at one of them, once."""
+    """Relays AMI; counts what the client writes and breaks the connection at one of these actions, once."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -31,7 +39,7 @@ class CuttingProxy:
         self.port = 0
 
     def arm(self, action: int, side: Cut) -> None:
-        """Cut at this many actions from now (1: the next)."""
+        """Cut at this many writing actions from now (1: the next)."""
         self.actions, self._cut_at, self._side = 0, action, side
 
     @property
@@ -74,7 +82,7 @@ class CuttingProxy:
                     frame = await reader.readuntil(_END)
                 except asyncio.IncompleteReadError:
                     return
-                self.actions += 1
+                self.actions += frame.startswith(_WRITES)
                 if self.actions != self._cut_at:
                     peer.write(frame)
                     continue
