@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -88,10 +89,7 @@ class SmtpMailer(Mailer):
         self, message: EmailMessage, to: tuple[str, ...]
     ) -> tuple[dict[str, aiosmtplib.SMTPResponse], str]:
         user, password = self._login or (None, SecretStr(""))
-        return await aiosmtplib.send(
-            message,
-            sender=self._sender,
-            recipients=list(to),
+        client = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             username=user,
@@ -102,6 +100,16 @@ class SmtpMailer(Mailer):
             start_tls=self._security is Security.STARTTLS,
             tls_context=self._tls_context,
         )
+        try:
+            await client.connect()
+            answer = await client.send_message(message, sender=self._sender, recipients=list(to))
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit()  # the mail is taken: a server that is rude now changes nothing
+            return answer
+        finally:
+            # Not `async with client`: it says QUIT even when cancelled in the middle of a mail, and waits for
+            # an answer that the server, still expecting text, never gives (aiosmtplib 5.1.3).
+            client.close()
 
     def _message(self, mail: Mail) -> EmailMessage:
         domain = self._sender.rpartition("@")[2] or "localhost"

@@ -134,6 +134,7 @@ class Outbox:
         try:
             while True:
                 delay = await self._round()
+                _stop_if_cancelled()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay):
                         await self._wake.wait()
@@ -198,6 +199,7 @@ class Outbox:
     async def _work_off(self, rows: Mapping[str, str], model: Model) -> None:
         failures = 0
         for key in sorted(rows):
+            _stop_if_cancelled()
             try:
                 went_well = await self._one(key, rows[key], model)
             except RenderError as exc:
@@ -306,6 +308,17 @@ class Outbox:
         plain = re.sub(r"[^A-Za-z0-9.-]", "", key.removeprefix(f"{OUTBOX}/"))[:40]
         # The digest tells apart what the cleaning made equal.
         return f"{plain}.{sha256(f'{self._node}/{key}'.encode()).hexdigest()[:16]}"
+
+
+def _stop_if_cancelled() -> None:
+    """End a task that was cancelled while something it awaited kept that to itself.
+
+    asyncio.wait_for of Python 3.11 does when the cancellation and its result come together, and the mail
+    client waits with it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _dead_letter(key: str, value: str) -> DeadLetter:

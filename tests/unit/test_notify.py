@@ -408,6 +408,30 @@ async def test_nothing_is_lost_while_the_control_plane_is_down() -> None:
     assert scene.left == {}
 
 
+async def test_a_cancellation_that_the_mail_client_swallows_still_ends_the_task_after_the_row() -> None:
+    scene = Scene("ann@acme.example")
+    await scene.node.connect()
+    sending = asyncio.Event()
+
+    class Swallowing(Letterbox):
+        async def send(self, mail: Mail) -> None:
+            sending.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            self.mails.append(mail)
+
+    scene.letterbox = Swallowing()
+    scene.start()
+    scene.node.rows |= {"outbox/1": MISSED, "outbox/2": MISSED}
+    running = asyncio.create_task(scene.outbox.run())
+    await sending.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(5):
+            await running
+    assert list(scene.left) == ["outbox/2"]
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     for _ in range(500):
         if condition():
