@@ -21,12 +21,13 @@ def _generated() -> SecretStr:
 
 
 class LabSecrets(BaseModel):
-    """Passwords of the two manager users and the API's bearer token."""
+    """Passwords of the manager users (push, carrier, exported trees) and the API's bearer token."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     ami: SecretStr = Field(default_factory=_generated)
     carrier_ami: SecretStr = Field(default_factory=_generated)
+    export_ami: SecretStr = Field(default_factory=_generated)
     api_token: SecretStr = Field(default_factory=_generated)
 
 

@@ -21,18 +21,23 @@ def export(
     target: Annotated[
         str, typer.Option("--target", help="Where the tree will stand on the machine that runs Asterisk.")
     ] = ETC,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="IPv4 address phones reach that machine at. Default: the lab's."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a directory that is not empty.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a complete /etc/asterisk tree that a plain Asterisk 22 starts with."""
     wiring = wire()
-    done = export_tree(wiring, run(read_model(wiring)), directory, target=target, force=force)
+    model = run(read_model(wiring))
+    done = export_tree(wiring, model, directory, target=target, address=address, force=force)
     if as_json:
         print_json(
             {"directory": str(done.directory), "files": done.files, "rows": done.rows, "tls": done.tls}
         )
         return
     say(f"{done.directory}: {done.files} files and an AstDB of {done.rows} rows, to stand at {target}.")
-    say("They hold passwords: mode 600. Give them to the user that runs Asterisk (chown -R asterisk:).")
+    say("They hold passwords: mode 600. The file README among them says what to do with them.")
     if not done.tls:
         say("Without TLS: there is no certificate before the first 'wirechief lab up'.")

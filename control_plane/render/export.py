@@ -7,26 +7,40 @@ PJSIP reads `pjsip.conf` instead of AstDB. What calls read stays in AstDB, so th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from control_plane.domain.model import Model
 from control_plane.render.artefacts import Holder, Rendered
 from control_plane.render.dialplan import dialplan_text
-from control_plane.render.mailboxes import place_of
+from control_plane.render.mailboxes import MAILBOX_FILES, place_of
 from control_plane.render.pjsip import device_text, trunk_text
-from control_plane.render.static import NodeStart, render_node
-from control_plane.render.units import DIALPLAN_FILE, render_unit, units
+from control_plane.render.static import NODE_EVENTS, NodeStart, render_node
+from control_plane.render.templates import render
+from control_plane.render.units import render_unit, units
 
 ETC = "/etc/asterisk"
+README = "README"
 DATABASE_DIR = "db"
 """Directory of the tree that holds AstDB, which Asterisk must be able to write."""
 DATABASE_FILE = f"{DATABASE_DIR}/astdb.sqlite3"
 KEYS_DIR = "keys"
 
-_INCLUDE = f"#tryinclude {DIALPLAN_FILE}"
-_ASTDB_BACKED = "= astdb,pbx"
+_OWN = (README, "asterisk.conf", "extensions.conf", "logger.conf", "manager.conf", "sorcery.conf")
+"""Files that differ from those of a node that is pushed to; templates of their own."""
 _TLS_TRANSPORT = "[transport-tls]"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tree will stand: its directory and SIP address there.
+
+    `certificate_for` is the address the certificate is made out to; None: there is none, so no TLS transport.
+    """
+
+    directory: str
+    sip_address: str
+    certificate_for: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +51,47 @@ class Export:
     rows: Mapping[str, str]
 
 
-def render_export(model: Model, start: NodeStart, *, target: str = ETC, tls: bool = True) -> Export:
-    """The tree of the node `start.name`, to stand at `target`; byte-stable for the same model.
+def render_export(model: Model, start: NodeStart, place: Place) -> Export:
+    """The tree of the node `start.name`, to stand at `place`; byte-stable for the same model.
 
-    Without `tls` it has no TLS transport: that needs a certificate, which is not part of the model.
+    Sites whose media address is the node's SIP address now get that of the place.
 
     Raises:
         RenderError: the model holds a value that cannot be expressed.
     """
     node = start.name
+    there = replace(start, sip_address=place.sip_address)
+    model = _moved(model, start.sip_address, place.sip_address)
     rendered = [render_unit(model, node, unit) for unit in units(model, node)]
-    files = dict(render_node(start))
-    files["pjsip.conf"] = _pjsip(files["pjsip.conf"], model, node, tls=tls)
-    files["extensions.conf"] = files["extensions.conf"].replace(
-        _INCLUDE, dialplan_text(sorted(model.organisations), model.feature_codes)
-    )
-    files["sorcery.conf"] = _without_astdb(files["sorcery.conf"])
-    files |= _mailboxes(rendered)
-    files["asterisk.conf"] = _directories(files["asterisk.conf"], target)
-    if target != ETC:
-        files = {name: text.replace(f"{ETC}/", f"{target}/") for name, text in files.items()}
+    files = {name: text for name, text in render_node(there).items() if name not in MAILBOX_FILES}
+    files["pjsip.conf"] = _pjsip(files["pjsip.conf"], model, node, tls=place.certificate_for is not None)
+    files["voicemail.conf"] = _voicemail(files["voicemail.conf"], rendered)
+    files = {name: text.replace(f"{ETC}/", f"{place.directory}/") for name, text in files.items()}
+    files.update(_own_files(model, there, place))
     return Export(dict(sorted(files.items())), _feature_rows(rendered))
+
+
+def _own_files(model: Model, start: NodeStart, place: Place) -> dict[str, str]:
+    values = {
+        "s": start,
+        "target": place.directory,
+        "tls": place.certificate_for is not None,
+        "own_certificate": place.certificate_for == start.sip_address,
+        "database_dir": DATABASE_DIR,
+        "events": NODE_EVENTS,
+        "dialplan": dialplan_text(sorted(model.organisations), model.feature_codes),
+    }
+    return {name: render(f"export/{name}.j2", values) for name in _OWN}
+
+
+def _moved(model: Model, before: str, after: str) -> Model:
+    if before == after:
+        return model
+    sites = {
+        key: site.model_copy(update={"media_address": after}) if site.media_address == before else site
+        for key, site in model.sites.items()
+    }
+    return replace(model, sites=sites)
 
 
 def _pjsip(static: str, model: Model, node: str, *, tls: bool) -> str:
@@ -91,30 +125,19 @@ def _without_section(text: str, header: str) -> str:
     return "\n".join(kept) + "\n"
 
 
-def _without_astdb(text: str) -> str:
-    lines = [line for line in text.splitlines() if not line.endswith(_ASTDB_BACKED)]
-    kept = "\n".join(line for line in lines if not line.startswith(";"))
-    return f"; PJSIP reads its objects from pjsip.conf: this tree is not pushed to.\n{kept}\n"
-
-
-def _directories(text: str, target: str) -> str:
-    lines = [line for line in text.splitlines() if not line.startswith("astdbdir")]
-    at = lines.index("[directories]") + 1
-    lines[at:at] = [f"astetcdir => {target}", f"astdbdir => {target}/{DATABASE_DIR}"]
-    return "\n".join(lines) + "\n"
-
-
 def _values(rendered: Iterable[Rendered], holder: Holder) -> list[tuple[str, str]]:
     return sorted((k.name, v) for part in rendered for k, v in part.values.items() if k.holder is holder)
 
 
-def _mailboxes(rendered: Iterable[Rendered]) -> dict[str, str]:
-    places = sorted((place_of(name), line) for name, line in _values(rendered, Holder.MAILBOX))
-    texts: dict[str, str] = {}
-    for (file, context), boxes in groupby(places, key=lambda box: box[0][:2]):
-        lines = "".join(f"{place.mailbox} => {line}\n" for place, line in boxes)
-        texts[file] = texts.get(file, "; Mailboxes. A change needs a reload.\n") + f"\n[{context}]\n{lines}"
-    return texts
+def _voicemail(static: str, rendered: Iterable[Rendered]) -> str:
+    """One file with the settings and all mailboxes: nothing edits it, so it need not be split."""
+    settings = "\n".join(line for line in static.splitlines() if not line.startswith("#tryinclude"))
+    found = [(place_of(name), line) for name, line in _values(rendered, Holder.MAILBOX)]
+    boxes = sorted((place.context, place.mailbox, line) for place, line in found)
+    parts = [_headed("Mailboxes of this node. A change needs a reload.", settings).rstrip("\n") + "\n"]
+    for context, members in groupby(boxes, key=lambda box: box[0]):
+        parts.append(f"\n[{context}]\n" + "".join(f"{box} => {line}\n" for _, box, line in members))
+    return "".join(parts)
 
 
 def _feature_rows(rendered: Iterable[Rendered]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -19,8 +20,8 @@ from control_plane.domain.extension import (
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.render.dialplan import dialplan_text
-from control_plane.render.export import Export, render_export
-from control_plane.render.mailboxes import mailbox_file
+from control_plane.render.export import Export, Place, render_export
+from control_plane.render.mailboxes import MAILBOX_FILES
 from control_plane.render.picture import extension_mermaid, graph_mermaid
 from control_plane.render.static import NodeStart, render_node
 from control_plane.render.templates import sections
@@ -40,6 +41,9 @@ START = NodeStart(
     realm="asterisk",
     user_agent="wirechief",
 )
+
+
+HERE = Place("/etc/asterisk", START.sip_address, START.sip_address)
 
 
 def extension(key: str, **fields: object) -> Extension:
@@ -77,11 +81,12 @@ def _tree() -> Export:
             extension("900", site="far"),
         ),
         START,
+        HERE,
     )
 
 
 def test_the_tree_has_every_file_a_node_starts_with(tree: Export) -> None:
-    assert set(tree.files) == set(render_node(START))
+    assert set(tree.files) == set(render_node(START)) - set(MAILBOX_FILES) | {"README"}
 
 
 def test_pjsip_conf_has_the_sections_the_push_would_write_and_only_of_this_node(tree: Export) -> None:
@@ -96,7 +101,7 @@ def test_pjsip_conf_has_the_sections_the_push_would_write_and_only_of_this_node(
 
 
 def test_pjsip_reads_nothing_from_astdb(tree: Export) -> None:
-    assert "astdb" not in tree.files["sorcery.conf"]
+    assert "= astdb" not in tree.files["sorcery.conf"]
     assert "endpoint = config,pjsip.conf,criteria=type=endpoint" in tree.files["sorcery.conf"]
     assert not any(name.startswith("/pbx/") for name in tree.rows)
 
@@ -114,28 +119,60 @@ def test_what_calls_read_comes_as_rows_of_astdb(tree: Export) -> None:
     assert "astdbdir => /etc/asterisk/db" in tree.files["asterisk.conf"]
 
 
-def test_mailboxes_are_in_the_files_that_voicemail_conf_includes(tree: Export) -> None:
-    file = mailbox_file("acme/101")
-    assert f"#tryinclude {file}\n" in tree.files["voicemail.conf"]
-    assert tree.files[file].endswith("\n[acme]\n101 => 4711,,,,attach=no|maxsecs=60\n")
+def test_all_mailboxes_are_in_voicemail_conf_which_includes_nothing(tree: Export) -> None:
+    text = tree.files["voicemail.conf"]
+    assert text.endswith("\nusedirectory = no\n\n[acme]\n101 => 4711,,,,attach=no|maxsecs=60\n")
+    assert "#tryinclude" not in text
 
 
 def test_a_tree_for_another_place_names_that_place() -> None:
-    tree = render_export(model(), START, target="/srv/pbx")
+    tree = render_export(model(), START, replace(HERE, directory="/srv/pbx"))
     assert "astetcdir => /srv/pbx" in tree.files["asterisk.conf"]
     assert "cert_file = /srv/pbx/keys/node.crt" in tree.files["pjsip.conf"]
     assert not any("/etc/asterisk" in text for text in tree.files.values())
 
 
 def test_without_a_certificate_there_is_no_tls_transport_and_everything_else() -> None:
-    text = render_export(model(), START, tls=False).files["pjsip.conf"]
+    text = render_export(model(), START, replace(HERE, certificate_for=None)).files["pjsip.conf"]
     assert "transport-tls" not in text
     assert "[transport-tcp]" in text
     assert "[trunk-carrier]" in text
 
 
 def test_an_export_is_the_same_every_time() -> None:
-    assert render_export(model(extension("100")), START) == render_export(model(extension("100")), START)
+    same = model(extension("100"))
+    assert render_export(same, START, HERE) == render_export(same, START, HERE)
+
+
+def test_a_tree_for_another_address_has_that_address_wherever_the_node_had_its_own() -> None:
+    sited = model(extension("100"))
+    site = sited.sites["sg"].model_copy(update={"media_address": START.sip_address})
+    sited = replace(sited, sites={**sited.sites, "sg": site})
+    tree = render_export(sited, START, replace(HERE, sip_address="198.51.100.7"))
+    assert "bind = 198.51.100.7:5060" in tree.files["pjsip.conf"]
+    assert "media_address=198.51.100.7" in tree.files["pjsip.conf"]
+    assert not any(START.sip_address in text.replace("192.0.2.1,", "") for text in tree.files.values())
+
+
+def test_a_tree_tells_in_five_steps_what_to_do_with_it(tree: Export) -> None:
+    text = tree.files["README"]
+    assert re.findall(r"^(\d)\. ", text, re.M) == ["1", "2", "3", "4", "5"]
+    assert "SIP 192.0.2.1 port 5060 (UDP, TCP), 5061 (TLS), RTP UDP 20000-20099" in text
+    assert "put your own" not in text
+
+
+def test_a_certificate_for_another_address_is_named_as_what_is_left_to_do() -> None:
+    text = render_export(model(), START, replace(HERE, certificate_for="127.0.0.1")).files["README"]
+    assert "keys/node.crt is not made out to\n192.0.2.1: put your own certificate" in text
+
+
+def test_no_file_speaks_of_containers(tree: Export) -> None:
+    said = [name for name, text in tree.files.items() if re.search("container|docker|/usr/local", text, re.I)]
+    assert said == []
+
+
+def test_the_manager_user_of_a_tree_can_only_read(tree: Export) -> None:
+    assert "write = reporting\n" in tree.files["manager.conf"]
 
 
 def shapes(picture: str) -> set[str]:
