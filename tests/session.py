@@ -10,11 +10,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from control_plane.cli.app import execute
 from control_plane.settings import Settings
 from tests.lab import own_settings
 
@@ -58,8 +60,27 @@ class Terminal:
         return Said(done.returncode, done.stdout, done.stderr)
 
     def run(self, *arguments: str) -> Said:
-        """Run `wirechief` with these arguments."""
-        return self.type(shlex.join(["wirechief", *arguments]))
+        """Run `wirechief` with these arguments.
+
+        In this process, which saves a second of processor time each, where the command leaves nothing
+        behind that outlives it.
+        """
+        if arguments[:1] == ("serve",) or arguments[:2] == ("lab", "up"):
+            return self.type(shlex.join(["wirechief", *arguments]))
+        with self._as_environment(), redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+            code = execute(arguments)
+        return Said(code, out.getvalue(), err.getvalue())
+
+    @contextmanager
+    def _as_environment(self) -> Iterator[None]:
+        before = dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def ok(self, *arguments: str) -> Said:
         """Run `wirechief` and require that it succeeds."""

@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, TypeVar
 
@@ -68,12 +68,13 @@ def main() -> None:
     """The entry point: runs one command and exits with its code; an error is one sentence and exit 1."""
     # What a command reports it prints; the log is for the control plane process.
     logging.basicConfig(level=logging.CRITICAL)
-    sys.exit(_exit_code())
+    sys.exit(execute(sys.argv[1:]))
 
 
-def _exit_code() -> int:
+def execute(arguments: Sequence[str]) -> int:
+    """Runs one command; its exit code."""
     try:
-        code = app(standalone_mode=False)
+        code = app(list(arguments), prog_name="wirechief", standalone_mode=False)
     except ControlPlaneError as exc:
         complain(str(exc))
         return 1
