@@ -1,0 +1,200 @@
+"""Voicemail with the control plane: mail with the recording, and PINs that both sides can set."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from control_plane.adapters.phones import Engine, Phone, Refuse
+from control_plane.bootstrap.wiring import Wiring
+from tests.calls.mailbox import MESSAGE_HZ, Mailbox, Voicemail
+from tests.calls.node import NodeUnderTest
+from tests.calls.plane import MailServer, Plane
+from tests.calls.player import Player, model_on
+from tests.calls.scenario import Scenario
+
+OLD_PIN = "4711"
+CHOSEN_PIN, SET_PIN, CHOSEN_WHILE_DOWN = "83629174", "52918364", "70463815"
+
+
+@pytest.fixture(scope="module")
+def mails(node: NodeUnderTest) -> Iterator[MailServer]:
+    server = MailServer(node.lab.settings.api_host)
+    with server.listening():
+        yield server
+
+
+@pytest.fixture(scope="module")
+def plane(
+    node: NodeUnderTest,
+    engine: Engine,
+    mails: MailServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Plane]:
+    """A control plane with a database of its own beside the session's node."""
+    host = node.lab.settings.api_host
+    changes = {"smtp_host": host, "smtp_port": mails.PORT, "smtp_starttls": False}
+    plane = Plane(node, engine, Wiring(node.lab.settings.model_copy(update=changes), node.lab.secrets))
+    plane.start()
+    try:
+        yield plane
+    finally:
+        plane.stop()
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """What the control plane logs meanwhile, at the level it runs with."""
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    root, keep = logging.getLogger(), Keep()
+    level = root.level
+    root.addHandler(keep)
+    root.setLevel(logging.INFO)
+    yield lines
+    root.removeHandler(keep)
+    root.setLevel(level)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Extension 100 has a voicemail, 101 calls."""
+
+    org: str
+    voicemail: Voicemail
+    owner: Phone
+    caller: Phone
+
+
+@contextmanager
+def scene(plane: Plane, engine: Engine, title: str) -> Iterator[Scene]:
+    no_answer = {"action": "voicemail", "ring_timeout_s": 5, "notify": ["ann@example.com"]}
+    extensions = {"100": {"no_answer": no_answer}, "101": {}}
+    calls = [{"from": "101", "to": "100", "expect": {"outcome": "voicemail"}}]
+    scenario = Scenario.model_validate({"title": title, "extensions": extensions, "calls": calls})
+    model = model_on(plane.node, scenario)
+    plane.only(model)
+    box = Mailbox(plane.node.lab.lab.node_dir / "spool" / "voicemail" / scenario.slug / "100")
+    box.put_greetings()
+    with Player(plane.node, engine, scenario, model).phones(frozenset()) as phones:
+        owner, caller = (phones.of(f"{scenario.slug}/{key}") for key in ("100", "101"))
+        owner.behaviour = Refuse(486)
+        yield Scene(scenario.slug, Voicemail(engine, box), owner, caller)
+
+
+def test_the_owner_is_mailed_the_recording(plane: Plane, engine: Engine, mails: MailServer) -> None:
+    with scene(plane, engine, "a mail") as s:
+        before = len(mails.mails)
+        wav = s.voicemail.leave(s.caller, "100")
+        plane.until(lambda: len(mails.mails) > before, "the mail arrives")
+        mail = message_from_bytes(mails.mails[-1], EmailMessage, policy=default)
+        assert mail["To"] == "ann@example.com"
+        assert mail["Subject"] == "Voicemail from Ext 101 (101) for Ext 100 (100)"
+        (attachment,) = mail.iter_attachments()
+        assert attachment.get_content_type() == "audio/wav"
+        assert attachment.get_content() == wav.read_bytes()
+        plane.until(lambda: plane.run(plane.node.link.read_rows("outbox")) == {}, "the outbox is empty")
+
+
+def test_a_message_left_while_the_control_plane_is_down_is_mailed_later(
+    plane: Plane, engine: Engine, mails: MailServer
+) -> None:
+    with scene(plane, engine, "a late mail") as s:
+        plane.stop()
+        try:
+            before = len(mails.mails)
+            wav = s.voicemail.leave(s.caller, "100")
+        finally:
+            plane.start()
+        plane.until(lambda: len(mails.mails) > before, "the mail arrives")
+        mail = message_from_bytes(mails.mails[-1], EmailMessage, policy=default)
+        assert [part.get_content() for part in mail.iter_attachments()] == [wav.read_bytes()]
+
+
+def pin(plane: Plane, org: str) -> str:
+    return plane.extension(org, "100").voicemail_pin.get_secret_value()
+
+
+def lets_in(s: Scene, number: str, within_s: float = 20.0) -> bool:
+    """Whether this PIN lets the owner listen to a message."""
+    call = s.voicemail.reach(s.owner, "*97")
+    s.voicemail.type(call, f"{number}#")
+    s.voicemail.type(call, "1")
+    heard = call.hears(MESSAGE_HZ, within_s)
+    call.hangup()
+    return heard
+
+
+def test_a_pin_chosen_by_phone_reaches_the_model_and_one_set_later_wins(
+    plane: Plane, engine: Engine, log: list[str]
+) -> None:
+    with scene(plane, engine, "PINs") as s:
+        s.voicemail.leave(s.caller, "100")
+        s.voicemail.change_pin(s.owner, OLD_PIN, CHOSEN_PIN)
+        plane.until(lambda: pin(plane, s.org) == CHOSEN_PIN, "the model has the PIN")
+        plane.settled()
+        plane.run(plane.node.link.reload("app_voicemail.so"))
+        assert plane.parts is not None
+        assert plane.run(plane.parts.reconciler.plan()).is_empty
+        assert lets_in(s, CHOSEN_PIN)
+        changed = plane.extension(s.org, "100").model_copy(update={"voicemail_pin": SecretStr(SET_PIN)})
+        plane.put(changed)
+        assert not s.voicemail.box.pin_file.exists()
+        s.voicemail.leave(s.caller, "100")
+        assert not lets_in(s, CHOSEN_PIN, within_s=8)
+        assert lets_in(s, SET_PIN)
+    told = "\n".join([*log, *written_by_asterisk(plane.node)])
+    for secret in (CHOSEN_PIN, SET_PIN):
+        assert secret not in told
+    plain = [e for e in plane.node.events if e.name != "VoicemailPasswordChange"]
+    assert not any(CHOSEN_PIN in str(event.headers) for event in plain)
+    audit = plane.run(plane.store.audit(limit=20))
+    assert "handset voicemail" in {entry.actor for entry in audit}
+    assert not any(secret in str(audit) for secret in (CHOSEN_PIN, SET_PIN))
+
+
+def test_a_pin_chosen_while_the_control_plane_is_down_reaches_the_model(plane: Plane, engine: Engine) -> None:
+    with scene(plane, engine, "a late PIN") as s:
+        plane.stop()
+        try:
+            s.voicemail.change_pin(s.owner, OLD_PIN, CHOSEN_WHILE_DOWN)
+        finally:
+            plane.start()
+        assert pin(plane, s.org) == CHOSEN_WHILE_DOWN
+
+
+def test_a_pin_shorter_than_the_model_allows_is_refused_on_the_phone(plane: Plane, engine: Engine) -> None:
+    with scene(plane, engine, "a short PIN") as s:
+        call = s.voicemail.reach(s.owner, "*97")
+        for keys in (f"{OLD_PIN}#", "0", "5", "123#"):
+            s.voicemail.type(call, keys)
+        s.voicemail.wait_speech(call)
+        call.hangup()
+        plane.node.wait_quiet(lambda: engine.poll(0.01))
+        assert not s.voicemail.box.pin_file.exists()
+        assert pin(plane, s.org) == OLD_PIN
+
+
+def written_by_asterisk(node: NodeUnderTest) -> Iterator[str]:
+    """Its log files and what its container printed."""
+    for file in Path(node.lab.lab.node_dir / "log").rglob("*"):
+        if file.is_file():
+            yield file.read_text(errors="replace")
+    done = subprocess.run(
+        ["docker", "logs", node.lab.lab.node_name], capture_output=True, text=True, check=True, timeout=20
+    )
+    yield done.stdout + done.stderr
