@@ -56,8 +56,11 @@ def start_detached(wiring: Wiring) -> subprocess.Popen[bytes]:
 
 
 def require_alive(process: subprocess.Popen[bytes], wiring: Wiring) -> None:
-    """Raises LabError with the end of its log when the control plane that was started has ended."""
-    if process.poll() is not None:
+    """Raises LabError with the end of its log when the control plane that was started has ended.
+
+    Unless another runs: somebody else may have started one at the same moment.
+    """
+    if process.poll() is not None and wiring.pid_file.running() is None:
         raise LabError(
             f"The control plane ended at once. The end of {wiring.log_file}:\n{tail(wiring.log_file)}"
         )

@@ -11,13 +11,14 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from control_plane.adapters.engine import ASTERISK_UID, docker
 from control_plane.adapters.phones import Engine, Phone, SipAccount
+from control_plane.bootstrap.locks import PidFile
 from tests.session import Said, Terminal, lab_session
 
 pytestmark = pytest.mark.asterisk
@@ -65,6 +66,13 @@ def wait_until_gone(pid: int, deadline_s: float = 10.0) -> None:
     deadline = time.monotonic() + deadline_s
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline, f"process {pid} is still there"
+        time.sleep(0.02)
+
+
+def wait_until(holds: Callable[[], bool], deadline_s: float = 15.0) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not holds():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -333,7 +341,9 @@ def test_serve_runs_in_the_foreground_and_ends_in_order(fresh: Terminal) -> None
         ["wirechief", "serve"], env=dict(fresh.environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as served:
         try:
-            assert "The lab is up (" in fresh.ok("lab", "up").out
+            pid_file = PidFile(fresh.settings.state_dir)
+            wait_until(lambda: pid_file.running() == served.pid)
+            assert "The lab is up" in fresh.ok("lab", "up").out
             assert control_plane(fresh) == served.pid
             said = fresh.run("serve")
             assert is_one_sentence(said), said
