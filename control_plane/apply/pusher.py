@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from enum import Enum, auto
 
 from control_plane.apply.executor import Executor
 from control_plane.apply.handsets import (
@@ -27,7 +28,7 @@ from control_plane.apply.outcome import Applied
 from control_plane.apply.pushed import PushedRecord
 from control_plane.domain.model import ExtensionId
 from control_plane.errors import DomainError, StalePlan
-from control_plane.plan.plan import Plan
+from control_plane.plan.plan import Plan, without_mass_removal
 from control_plane.plan.steps import VOICEMAIL_MODULE
 from control_plane.ports import NodeLink, PhonePins, Store
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, UnitKind
@@ -57,6 +58,14 @@ SUSPECTS_NAMED = 10
 ENDPOINT_ROWS = "pbx/endpoint/"
 
 
+class Push(Enum):
+    """How much of an audit's plan is carried out."""
+
+    NOTHING = auto()
+    UNASKED = auto()  # the loop's own doing: everything but removals so many that they need a person
+    ALL = auto()  # somebody asked for it
+
+
 class Pusher:
     """Brings one node to the desired state, and what phones changed into the model."""
 
@@ -74,6 +83,7 @@ class Pusher:
         self.record = PushedRecord(store, node)
         self.last_applied: Applied | None = None
         self.unreadable: str | None = None
+        self.held_back = 0  # removals that wait for somebody's apply
         self.steps_done = 0
         self.pushes = 0
         self._link = link
@@ -100,7 +110,7 @@ class Pusher:
             raise
 
     async def settle_audit(
-        self, read: Holdings, *, push: bool, expected: Plan | None = None
+        self, read: Holdings, *, push: Push, expected: Plan | None = None
     ) -> tuple[Plan, Applied | None]:
         """Compare what was read with the desired state and push the difference if told to.
 
@@ -123,7 +133,14 @@ class Pusher:
             plan = self.ledger.plan(frozenset(self.record.owed))
             if expected is not None and expected.digest != plan.digest:
                 raise StalePlan("The model or Asterisk changed since this plan was made; make a new plan.")
-            return plan, await self._run(plan) if push else None
+            match push:
+                case Push.NOTHING:
+                    return plan, None
+                case Push.UNASKED:
+                    return plan, await self._run(self._cautious(plan))
+                case Push.ALL:
+                    self.held_back = 0
+                    return plan, await self._run(plan)
 
     async def follow(self, *, push: bool) -> Applied | None:
         """Push what the model changed since the last turn; what became of it, None when nothing was sent."""
@@ -134,7 +151,13 @@ class Pusher:
         await self._refresh()
         if not (push and self.ledger.unsettled):
             return None
-        return await self._run(self.ledger.plan(), defer=DEFERRABLE)
+        return await self._run(self._cautious(self.ledger.plan()), defer=DEFERRABLE)
+
+    def _cautious(self, plan: Plan) -> Plan:
+        """What may be done without being asked for."""
+        held = sum(len(values) for values in self.ledger.mirror.by_holder.values())
+        allowed, self.held_back = without_mass_removal(plan, held)
+        return allowed
 
     async def _refresh(self) -> None:
         """Bring the desired state up to the model."""
@@ -146,7 +169,7 @@ class Pusher:
     async def reload_owed(self) -> Applied | None:
         """Do the reloads that earlier turns left for one."""
         async with self._exclusive():
-            return await self._run(self.ledger.plan(frozenset(self.record.owed)))
+            return await self._run(self._cautious(self.ledger.plan(frozenset(self.record.owed))))
 
     async def _run(self, plan: Plan, defer: frozenset[str] = frozenset()) -> Applied | None:
         if plan.is_empty:

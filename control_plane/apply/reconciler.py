@@ -16,7 +16,7 @@ from control_plane.apply.handsets import Intake
 from control_plane.apply.holdings import Holdings
 from control_plane.apply.mailboxes import NO_PINS
 from control_plane.apply.outcome import Applied
-from control_plane.apply.pusher import Exclusive, Pusher
+from control_plane.apply.pusher import Exclusive, Push, Pusher
 from control_plane.apply.state import Counts, Options, ReconcilerState, Stage
 from control_plane.apply.triggers import Triggers
 from control_plane.errors import ControlPlaneError, Unreachable
@@ -84,9 +84,7 @@ class Reconciler:
             revision=ledger.desired.revision,
             revision_pushed=self._revision_pushed,
             last_error=self._last_error or self._link.last_error,
-            pending=ledger.plan(frozenset(pusher.record.owed))
-            if ledger.trusted and not self._in_sync
-            else None,
+            pending=self._pending(),
             last_drift=self._last_drift,
             last_applied=pusher.last_applied,
             faults=self._faults(),
@@ -109,8 +107,16 @@ class Reconciler:
         return seen and not ledger.unsettled and not self._pusher.record.owed
 
     def _faults(self) -> tuple[str, ...]:
-        faults = tuple(self._pusher.ledger.desired.faults.values())
-        return faults if self._pusher.unreadable is None else (*faults, self._pusher.unreadable)
+        pusher = self._pusher
+        found = list(pusher.ledger.desired.faults.values())
+        if pusher.unreadable is not None:
+            found.append(pusher.unreadable)
+        if pusher.held_back:
+            found.append(
+                f"{pusher.held_back} artefacts in Asterisk belong to nothing in the model, most of what it "
+                "holds. Is this the right database? 'wirechief apply' removes them."
+            )
+        return tuple(found)
 
     def nudge(self) -> None:
         """Say that the model changed; the next turn starts at once instead of at the next poll."""
@@ -136,7 +142,7 @@ class Reconciler:
             AsteriskError, StoreError
         """
         async with self._turn:
-            plan, _ = await self._audit_now(push=False)
+            plan, _ = await self._audit_now(push=Push.NOTHING)
             return plan
 
     async def apply(self, expected: Plan | None = None) -> Applied | None:
@@ -147,11 +153,11 @@ class Reconciler:
             AsteriskError, StoreError
         """
         async with self._turn:
-            _, applied = await self._audit_now(push=True, expected=expected)
+            _, applied = await self._audit_now(push=Push.ALL, expected=expected)
             await self._look_after_devices()
             return applied
 
-    async def _audit_now(self, *, push: bool, expected: Plan | None = None) -> tuple[Plan, Applied | None]:
+    async def _audit_now(self, *, push: Push, expected: Plan | None = None) -> tuple[Plan, Applied | None]:
         if self._link.state is not LinkState.CONNECTED:
             raise Unreachable(self._link.last_error or "There is no connection to Asterisk.")
         await self._stop_reading()
@@ -244,7 +250,8 @@ class Reconciler:
             return
         read = reading.result()
         self._stage = Stage.PUSHING
-        plan, applied = await self._pusher.settle_audit(read, push=self._options.auto_apply)
+        push = Push.UNASKED if self._options.auto_apply else Push.NOTHING
+        plan, applied = await self._pusher.settle_audit(read, push=push)
         await self._after_audit(plan, applied, self._reading_since)
         self._stage = Stage.IDLE
 

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from control_plane.plan.changes import DIGEST_CHARS, Change, digest
+from control_plane.plan.changes import DIGEST_CHARS, Change, Drift, digest
 from control_plane.plan.steps import Step, order
 from control_plane.plan.wording import diff_lines
 from control_plane.render.artefacts import ArtefactKey, Unit
+
+MASS_REMOVAL_MIN = 50
+"""Fewer foreign artefacts than this are somebody's edit, and go as any drift does."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,19 @@ def step_as_dict(step: Step) -> dict[str, object]:
         "touches_calls": step.touches_calls,
         "diff": list(diff_lines(step.key, step.before, step.after)) if step.module is None else [],
     }
+
+
+def without_mass_removal(plan: Plan, held: int) -> tuple[Plan, int]:
+    """`plan` as it may run unasked on a node that holds `held` artefacts, and how many removals it omits.
+
+    When the model knows nothing of most of what Asterisk holds, the model is more likely to be the wrong one
+    (an empty or restored database) than Asterisk; such removals wait until somebody applies the plan.
+    """
+    foreign = sum(step.drift is Drift.FOREIGN for step in plan.steps)
+    if foreign < MASS_REMOVAL_MIN or foreign * 2 <= held:
+        return plan, 0
+    kept = tuple(step for step in plan.steps if step.drift is not Drift.FOREIGN)
+    return Plan(plan.node, plan.revision, kept), foreign
 
 
 def make_plan(

@@ -327,3 +327,23 @@ async def test_a_number_taken_from_an_extension_goes_before_nothing_dials_it() -
         made.reconciler.nudge()
         await made.settled()
         assert "did/+6561000100" not in made.node.rows
+
+
+async def test_a_model_that_knows_nothing_of_what_asterisk_holds_removes_nothing_by_itself() -> None:
+    """An empty or restored database must not take a working PBX down; an apply is somebody's decision."""
+    async with running(options=replace(FAST, audit_s=0.05)) as made:
+        await made.settled()
+        strange = {f"ext/acme/{key}": "active" for key in range(200, 400)}
+        await made.node.put_rows(strange.items())
+        audits = made.reconciler.state.counts.audits
+        await made.until(lambda: made.reconciler.state.counts.audits > audits + 1)
+        assert strange.items() <= made.node.rows.items()
+        assert not made.reconciler.state.in_sync
+        assert any("200 artefacts" in fault for fault in made.reconciler.state.faults)
+        made.store.edit("100", dnd=True)
+        made.reconciler.nudge()
+        await made.until(lambda: DND in made.node.rows, "the model's own changes are pushed all the same")
+        applied = await made.reconciler.apply()
+        assert applied is not None and applied.ok
+        assert not strange.keys() & made.node.rows.keys()
+        assert made.reconciler.state.faults == ()
