@@ -54,7 +54,11 @@ def expected_versions(if_match: str | None) -> frozenset[int] | None:
     return frozenset(int(tag[1]) for tag in tags if tag is not None)
 
 
-def ports_of(request: Request) -> ApiPorts:
+# Dependencies are coroutines although they wait for nothing: the framework would run each plain function in a
+# thread of its pool, which costs every request more than what they do.
+
+
+async def ports_of(request: Request) -> ApiPorts:
     """The ports the application was made with."""
     ports: Any = request.app.state.ports
     if not isinstance(ports, ApiPorts):
@@ -62,7 +66,7 @@ def ports_of(request: Request) -> ApiPorts:
     return ports
 
 
-def require_known_query(request: Request) -> None:
+async def require_known_query(request: Request) -> None:
     """Refuse a misspelt or repeated query parameter instead of answering something else than was asked.
 
     Raises: InvalidField.
@@ -105,7 +109,7 @@ class Write:
 Ports = Annotated[ApiPorts, Depends(ports_of)]
 
 
-def _write(
+async def _write(
     ports: Ports,
     response: Response,
     if_match: Annotated[
@@ -116,7 +120,7 @@ def _write(
     return Write(ports, response, By(ACTOR, expected_versions(if_match)))
 
 
-def _create(ports: Ports, response: Response) -> Write:
+async def _create(ports: Ports, response: Response) -> Write:
     return Write(ports, response, By(ACTOR))
 
 

@@ -52,7 +52,7 @@ def _nodes(request: Request) -> Mapping[str, NodePorts]:
     return nodes
 
 
-def _node(request: Request, node: str) -> NodePorts:
+async def _node(request: Request, node: str) -> NodePorts:
     nodes = _nodes(request)
     if node not in nodes:
         raise UnknownEntity("node", node)

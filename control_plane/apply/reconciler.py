@@ -60,6 +60,7 @@ class Reconciler:
         self._reading_since = 0.0
         self._audit_at = 0.0
         self._reload_at: float | None = None
+        self._flush_at: float | None = None
         self._check_at = 0.0
         self._failures = 0
         self._counts = Counts()
@@ -185,7 +186,9 @@ class Reconciler:
 
     def _rest_s(self) -> float:
         now = self._now()
-        times = [self._options.poll_s, self._options.settle_s if self._pusher.record.pending else 60.0]
+        times = [self._options.poll_s]
+        if self._pusher.record.pending:
+            times.append(self._options.settle_s if self._flush_at is None else self._flush_at - now)
         if self._link.state is LinkState.CONNECTED and self._reading is None:
             times.append(self._audit_at - now)
         if self._reload_at is not None:
@@ -302,10 +305,20 @@ class Reconciler:
         if self._triggers.woken:
             return
         if record.pending:
-            await record.flush()
+            await self._flush_when_due()
         elif self._pusher.check_due and self._now() >= self._check_at:
             self._check_at = self._now() + self._options.devices_s
             await self._look_after_devices()
+
+    async def _flush_when_due(self) -> None:
+        """Changes come in bursts: one transaction for the digests of many, so that the next is not delayed."""
+        now = self._now()
+        if self._flush_at is None:
+            self._flush_at = now + self._options.settle_s
+        elif now >= self._flush_at:
+            self._flush_at = now + self._options.settle_s  # should the store be busy
+            await self._pusher.record.flush()
+            self._flush_at = now if self._pusher.record.pending else None
 
     async def _look_after_devices(self) -> None:
         if self._pusher.check_due:
