@@ -311,7 +311,7 @@ class Reconciler:
             await self._look_after_devices()
 
     async def _flush_when_due(self) -> None:
-        """Changes come in bursts: one transaction for the digests of many, so that the next is not delayed."""
+        """Changes come in bursts: one transaction for the digests of many, so that no change waits for it."""
         now = self._now()
         if self._flush_at is None:
             self._flush_at = now + self._options.settle_s

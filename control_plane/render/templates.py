@@ -46,10 +46,12 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - configuration files, not HTML; values pass `safe`
         finalize=_finalize,
+        auto_reload=False,  # else every use asks the file system whether the template changed
     )
 
 
 ENVIRONMENT = environment()
+_FLAT_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def render(name: str, values: Mapping[str, object]) -> str:
@@ -78,7 +80,7 @@ class Section(NamedTuple):
             UnsafeValue: the row is longer than AMI can carry.
         """
         key = f"pbx/{self.type}/{self.name}"
-        value = json.dumps(self.fields, separators=(",", ":"), ensure_ascii=False)
+        value = _FLAT_JSON.encode(self.fields)
         if len(value.encode()) > MAX_VALUE_BYTES:
             raise UnsafeValue(key, f"is longer than {MAX_VALUE_BYTES} bytes; shorten the labels it holds")
         return key, value

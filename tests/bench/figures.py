@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STARTED = time.monotonic()
+SPIN_S = 0.05
 
 
 def say(text: str) -> None:
@@ -64,9 +65,24 @@ class Figure:
                 "samples": len(self.samples),
                 "goal": self.goal,
                 "met": self.met,
-                "notes": {**self.notes, "load_average": round(os.getloadavg()[0], 2)},
+                "notes": {
+                    **self.notes,
+                    "load_average": round(os.getloadavg()[0], 2),
+                    "cpu_share": cpu_share(),
+                },
             }
         )
+
+
+def cpu_share() -> float:
+    """How much of a core this process gets when it wants a whole one; 1.0 on a machine that rests.
+
+    Times on the clock grow with its inverse; CPU times and ratios do not.
+    """
+    began, cpu = time.perf_counter(), time.process_time()
+    while time.process_time() - cpu < SPIN_S:
+        pass
+    return round(SPIN_S / (time.perf_counter() - began), 2)
 
 
 def _short(value: float | None) -> float | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from control_plane.bootstrap.wiring import DATABASE_FILE
 from control_plane.domain.entities import Organisation, Site, Trunk
 from control_plane.domain.extension import DeviceKind, NoAnswerAction
 from control_plane.domain.model import Model
@@ -23,7 +24,6 @@ from control_plane.settings import Settings
 from control_plane.store import open_store
 
 ORG, SITE, TRUNK = "bench", "bench-site", "carrier"
-DATABASE = "wirechief.sqlite3"
 FIRST_KEY = 200000
 
 
@@ -66,9 +66,9 @@ class Loaded:
 
     def copy_to(self, state_dir: Path) -> None:
         """The database as it was after the import, before anything was pushed."""
-        for stale in state_dir.glob(f"{DATABASE}*"):
+        for stale in state_dir.glob(f"{DATABASE_FILE}*"):
             stale.unlink()
-        shutil.copyfile(self.path, state_dir / DATABASE)
+        shutil.copyfile(self.path, state_dir / DATABASE_FILE)
 
 
 def made(n: int, load: Load, settings: Settings, directory: Path) -> Loaded:

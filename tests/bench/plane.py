@@ -8,29 +8,27 @@ push is done, which is how its time is split; afterwards nothing is recorded.
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import json
 import logging
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
 import uvicorn
 
-from control_plane.adapters.ami import AmiAddress, AmiLink
-from control_plane.adapters.secrets import load_or_make_secrets
-from control_plane.api import ApiPorts, create_app
-from control_plane.apply.handsets import Intake
+from control_plane.adapters.ami import AmiLink
 from control_plane.apply.reconciler import Reconciler
-from control_plane.service.devices import SipAddress
-from control_plane.service.handset import take_in, take_in_pin
+from control_plane.asgi import COLLECT_AFTER, application
+from control_plane.bootstrap.plane import ControlPlane, running
+from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.settings import Settings
-from control_plane.store import SqlStore, open_store
+from control_plane.store import SqlStore
 from tests.bench.figures import process_rss_mib
-from tests.bench.load import DATABASE, WallClock
 
 PUSH_DEADLINE_S = 120.0
 READS = frozenset({"read_rows", "read_row", "read_config"})
@@ -99,34 +97,42 @@ class Recorder:
         return timed
 
 
+@dataclass(frozen=True)
+class RecordedWiring(Wiring):
+    """The product's wiring, with a recorder around what the reconciler is given."""
+
+    journal: Journal = field(default_factory=Journal)
+
+    def reconciler(self, store: SqlStore, link: AmiLink) -> Reconciler:
+        seen_store: Any = Recorder(store, self.journal)
+        seen_link: Any = Recorder(link, self.journal)
+        return super().reconciler(seen_store, seen_link)
+
+
 @dataclass
 class Plane:
-    """The parts of one running control plane."""
+    """A running control plane and what was recorded of its first push."""
 
-    settings: Settings
-    store: SqlStore
-    link: AmiLink
-    reconciler: Reconciler
+    parts: ControlPlane
     journal: Journal
 
     async def first_push(self) -> dict[str, tuple[float, float]]:
-        """Run the reconciler until Asterisk holds the model; seconds and CPU seconds of each part."""
-        began = Moment.now()
-        self.task = asyncio.create_task(self.reconciler.run())
-        deadline = began.wall + PUSH_DEADLINE_S
+        """Wait until Asterisk holds the model; seconds and CPU seconds of each part."""
+        deadline = time.perf_counter() + PUSH_DEADLINE_S
+        reconciler = self.parts.reconciler
         # Asking for the state earlier would make the reconciler plan only to show it.
         while not any(name == LAST for name, *_ in self.journal.calls):
-            if time.perf_counter() > deadline or self.task.done():
-                raise TimeoutError(f"the first push did not end: {self.reconciler.state.last_error}")
+            if time.perf_counter() > deadline:
+                raise TimeoutError(f"the first push did not end: {reconciler.state.last_error}")
             await asyncio.sleep(0.01)
         self.journal.open = False
-        state = self.reconciler.state
-        if not state.in_sync:
-            raise RuntimeError(f"the first push failed: {state.last_error}")
-        return self._split(began)
+        if not reconciler.state.in_sync:
+            raise RuntimeError(f"the first push failed: {reconciler.state.last_error}")
+        return self._split()
 
-    def _split(self, began: Moment) -> dict[str, tuple[float, float]]:
+    def _split(self) -> dict[str, tuple[float, float]]:
         journal = self.journal
+        began, _ = journal.first(READS)
         loading, loaded = journal.first(["snapshot"])
         planning, _ = journal.first(["pushed"])
         writing, _ = journal.first(WRITES)
@@ -152,51 +158,35 @@ class Plane:
     async def audit(self) -> dict[str, float]:
         """Everything read from Asterisk and compared, nothing found."""
         began = time.perf_counter()
-        plan = await self.reconciler.plan()
+        plan = await self.parts.reconciler.plan()
         took = time.perf_counter() - began
         if not plan.is_empty:
             raise RuntimeError(f"the audit found {len(plan.steps)} differences: {plan.steps[0].reason}")
         return {"took": took}
 
-    async def serve(self) -> None:
-        """The API, once it takes requests."""
-        s = self.settings
-        secrets = load_or_make_secrets(s.state_dir)
-        sip = SipAddress(s.sip_address, s.sip_port, s.sip_tls_port)
-        app = create_app(ApiPorts(self.store, secrets.api_token, sip, self.reconciler.nudge))
-        config = uvicorn.Config(
-            app,
-            host=s.api_host,
-            port=s.api_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=600,
-        )
-        self.server = uvicorn.Server(config)
-        self.serving = asyncio.create_task(self.server.serve())
-        while not self.server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
 
-    async def close(self) -> None:
-        """End in order."""
-        self.server.should_exit = True
-        await self.serving
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        await self.link.close()
-        await self.store.close()
-
-
-async def _assembled(settings: Settings) -> Plane:
-    secrets = load_or_make_secrets(settings.state_dir)
-    clock, journal = WallClock(), Journal()
-    store = await open_store(settings.state_dir / DATABASE, clock)
-    link = AmiLink(AmiAddress(settings.ami_host, settings.ami_port, settings.ami_user, secrets.ami))
-    seen_store: Any = Recorder(store, journal)
-    seen_link: Any = Recorder(link, journal)
-    intake = Intake(partial(take_in, store, clock), partial(take_in_pin, store))
-    return Plane(settings, store, link, Reconciler(settings.node, seen_link, seen_store, intake), journal)
+@asynccontextmanager
+async def served(parts: ControlPlane) -> AsyncIterator[None]:
+    """The API, taking requests until the block ends."""
+    settings = parts.wiring.settings
+    config = uvicorn.Config(
+        application(parts),
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=600,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def _run() -> None:
@@ -204,12 +194,20 @@ async def _run() -> None:
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     settings = Settings.model_validate(json.loads(await commands.readline()))
-    plane = await _assembled(settings)
-    await plane.link.connect()
+    plain = wire(settings)
+    wiring = RecordedWiring(plain.settings, plain.secrets, plain.clock)
     empty = process_rss_mib()
-    pushed = await plane.first_push()
-    await plane.serve()
-    _tell({"push": pushed, "memory_before": empty})
+    async with running(wiring) as parts:
+        plane = Plane(parts, wiring.journal)
+        pushed = await plane.first_push()
+        async with served(parts):
+            _tell({"push": pushed, "memory_before": empty})
+            await _obey(plane, commands)
+    _tell({})
+
+
+async def _obey(plane: Plane, commands: asyncio.StreamReader) -> None:
+    """Answer commands until `end` or the end of them."""
     while command := (await commands.readline()).decode().strip():
         match command:
             case "audit":
@@ -217,9 +215,7 @@ async def _run() -> None:
             case "memory":
                 _tell({"memory": process_rss_mib()})
             case _:
-                break
-    await plane.close()
-    _tell({})
+                return
 
 
 def _tell(answer: dict[str, Any]) -> None:
@@ -228,4 +224,5 @@ def _tell(answer: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
+    gc.set_threshold(*COLLECT_AFTER)
     asyncio.run(_run())
