@@ -1,4 +1,4 @@
-"""Keeps attackers out of one node: security events over AMI in, ACL rows over AMI out.
+"""Keeps attackers out of one node: security events over AMI in, rows over AMI out.
 
 What to block is decided by the pure fold; here are the loop, the memory of what was seen, and the rows.
 The rows follow the memory (level-triggered), so a restart of either side ends in the same state: the control
@@ -17,13 +17,13 @@ from ipaddress import ip_address
 
 from control_plane.errors import AsteriskError, InvalidField, StoreError, UnknownEntity, Unreachable
 from control_plane.observe.attacks import (
-    ACL_PREFIX,
     RECORD_PREFIX,
+    REFUSED_PREFIX,
+    REFUSING_ROW,
     Block,
     Network,
     Policy,
     Window,
-    acl_rows,
     add_failure,
     block,
     contact_source,
@@ -33,6 +33,7 @@ from control_plane.observe.attacks import (
     observe_failure,
     parse_record,
     record_row,
+    refusal_rows,
     source_of,
 )
 from control_plane.ports import AmiEvent, Clock, LinkState, NodeLink, Store
@@ -65,7 +66,7 @@ def exempt_of(settings: Settings) -> tuple[Network, ...]:
     """Networks that are never blocked, whatever the model says: guard_allow and the control plane's own.
 
     Loopback is not exempt: in a lab on one machine the attackers are there too, and the control plane speaks
-    AMI, which these ACLs do not touch.
+    AMI, which blocks do not touch.
     """
     own = [ip_address(text) for text in (settings.api_host, settings.ami_host, settings.sip_address)]
     return (
@@ -202,6 +203,9 @@ class Guard:
             except (AsteriskError, StoreError) as exc:
                 logger.warning("guard of node %s tries again in %.0f s: %s", self._node, RETRY_S, exc)
                 delay = RETRY_S
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError  # Python 3.11's wait_for, somewhere below, kept it to itself
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await wake.wait()
@@ -255,12 +259,14 @@ class Guard:
         if self._present is not None:
             return
         rows = await self._link.read_rows(RECORD_PREFIX.rstrip("/"))
-        acl = await self._link.read_rows("pbx/acl")
+        refusals = await self._link.read_rows(REFUSED_PREFIX.rpartition("/")[0])
+        refusing = await self._link.read_row(REFUSING_ROW)
         if not self._loaded:
             found = [parse_record(key, value) for key, value in rows.items()]
             self._blocks = {b.source: b for b in found if b is not None} | self._blocks
             self._loaded = True
-        self._present = rows | {key: value for key, value in acl.items() if key.startswith(ACL_PREFIX)}
+        ours = {key: value for key, value in refusals.items() if key.startswith(REFUSED_PREFIX)}
+        self._present = ({} if refusing is None else {REFUSING_ROW: refusing}) | ours | rows
 
     async def _refresh_contacts(self, max_age: timedelta) -> None:
         now = self._clock.now()
@@ -322,9 +328,9 @@ class Guard:
         if present is None:
             return  # the connection broke meanwhile; the next round reads back first
         protected = (*(self._exempt or ()), *self._lifted, *self._familiar)
-        wanted = acl_rows(self._active(), protected) | dict(map(record_row, self._blocks.values()))
+        wanted = refusal_rows(self._active(), protected) | dict(map(record_row, self._blocks.values()))
         put = [(key, value) for key, value in wanted.items() if present.get(key) != value]
-        delete = [key for key in present if key not in wanted]
+        delete = [key for key in reversed(present) if key not in wanted]
         if not put and not delete:
             return
         self._present = None  # unknown while it changes

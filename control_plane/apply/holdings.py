@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from control_plane.apply.mailboxes import NO_PINS, read_mailboxes
 from control_plane.ports import ConfigLine, NodeLink, PhonePins
-from control_plane.render.artefacts import OWNED_ROWS, ArtefactKey, Holder
+from control_plane.render.artefacts import LENT_ROWS, OWNED_ROWS, ArtefactKey, Holder
 
 ConfigContent = dict[str, list[ConfigLine]]
 
@@ -72,7 +72,10 @@ async def read_holdings(link: NodeLink, files: Iterable[str], pins: PhonePins = 
     """
     held = Holdings()
     for family in OWNED_ROWS:
-        held.rows.update(await link.read_rows(family))
+        rows = await link.read_rows(family)
+        if any(lent.startswith(f"{family}/") for lent in LENT_ROWS):
+            rows = {name: value for name, value in rows.items() if not name.startswith(LENT_ROWS)}
+        held.rows.update(rows)
     held.mailboxes.update((await read_mailboxes(link, pins)).values())
     for name in sorted(files):
         content = await link.read_config(name)

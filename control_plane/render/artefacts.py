@@ -68,9 +68,12 @@ OWNED_ROWS = ("pbx/auth", "pbx/aor", "pbx/endpoint", "pbx/identify", "ext", "vip
               "reception", "code", "hint")  # fmt: skip
 """AstDB families this program owns wholly: a row it did not render there is foreign and goes.
 
-Not owned, because Asterisk or a phone writes them: `journal`, `outbox`, `last`, `registrar`; `pbx/acl`
-belongs to the blocking of attackers.
+Not owned, because Asterisk or a phone writes them: `journal`, `outbox`, `last`, `registrar`; `guard` belongs
+to the blocking of attackers.
 """
+
+LENT_ROWS = ("pbx/endpoint/~", "pbx/identify/~")
+"""Rows within owned families that belong to the blocking of attackers."""
 
 
 @dataclass(frozen=True, slots=True)

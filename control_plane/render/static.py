@@ -128,7 +128,6 @@ CARRIER_MODULES = _FRAMEWORK + _SIP + _MEDIA + _DIALPLAN
 NODE_EVENTS = (
     "ChallengeResponseFailed",
     "ContactStatus",
-    "FailedACL",
     "FullyBooted",
     "InvalidAccountID",
     "InvalidPassword",

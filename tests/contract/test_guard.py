@@ -16,8 +16,9 @@ from control_plane.domain.entities import Trunk
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import InvalidField, OutcomeUnknown, UnknownEntity, Unreachable
-from control_plane.observe.attacks import Network, Policy
+from control_plane.observe.attacks import REFUSED_PREFIX, REFUSING_ROW, Network, Policy
 from control_plane.ports import Clock, Snapshot, Store
+from control_plane.render.artefacts import LENT_ROWS
 from control_plane.settings import Settings
 from tests.contract.fake_node import FakeNode
 
@@ -87,10 +88,9 @@ class Scene:
 
     @property
     def denied(self) -> list[str]:
-        rows = [
-            value for key, value in sorted(self.node.rows.items()) if key.startswith("pbx/acl/wirechief-")
-        ]
-        return [network for value in rows for network in json.loads(value)["deny"].split(",")]
+        rows = [value for key, value in sorted(self.node.rows.items()) if key.startswith(REFUSED_PREFIX)]
+        assert (REFUSING_ROW in self.node.rows) == bool(rows)
+        return [network for value in rows for network in json.loads(value)["match"].split(",")]
 
     @property
     def addresses(self) -> list[str]:
@@ -105,7 +105,7 @@ async def scene() -> Scene:
     return made
 
 
-async def test_the_fifth_failure_puts_the_address_into_an_acl_row(scene: Scene) -> None:
+async def test_the_fifth_failure_has_the_address_refused(scene: Scene) -> None:
     scene.fail(times=4)
     await scene.guard.turn()
     assert scene.denied == []
@@ -160,7 +160,7 @@ async def test_an_asterisk_that_lost_its_rows_gets_them_again(scene: Scene) -> N
     assert f"guard/{ATTACKER}" in scene.node.rows
 
 
-@pytest.mark.parametrize("cut_after", range(1, 6))
+@pytest.mark.parametrize("cut_after", range(1, 8))
 async def test_a_connection_cut_at_any_step_ends_in_the_same_state(scene: Scene, cut_after: int) -> None:
     scene.fail()
     scene.node.faults.cut_after = cut_after
@@ -183,14 +183,25 @@ async def test_failures_seen_just_before_a_disconnect_still_block_after_it(scene
 
 
 async def test_rows_that_are_not_ours_stay_and_nonsense_among_ours_goes(scene: Scene) -> None:
-    scene.node.rows |= {
-        "pbx/acl/office": '{"deny":"10.0.0.0/8"}',
-        "guard/nonsense": "x",
-        "pbx/acl/wirechief-07": "{}",
-    }
+    trunk = {"pbx/identify/trunk-carrier": '{"match":"10.0.0.1"}', "pbx/endpoint/trunk-carrier": "{}"}
+    scene.node.rows |= trunk | {"guard/nonsense": "x", f"{REFUSED_PREFIX}07": "{}", REFUSING_ROW: "{}"}
     scene.start()
     await scene.guard.turn()
-    assert scene.node.rows == {"pbx/acl/office": '{"deny":"10.0.0.0/8"}'}
+    assert scene.node.rows == trunk
+
+
+async def test_rows_are_written_and_removed_so_that_none_ever_points_nowhere(scene: Scene) -> None:
+    scene.fail()
+    await scene.guard.turn()
+    await scene.guard.unblock_all()
+    changes = [op for op in scene.node.operations if op[0] in ("put", "delete") and op[1].startswith("pbx/")]
+    first = f"{REFUSED_PREFIX}00"
+    assert changes == [("put", REFUSING_ROW), ("put", first), ("delete", first), ("delete", REFUSING_ROW)]
+
+
+def test_the_push_leaves_the_rows_of_the_guard_alone() -> None:
+    assert REFUSING_ROW.startswith(LENT_ROWS)
+    assert REFUSED_PREFIX.startswith(LENT_ROWS)
 
 
 async def test_a_trunk_is_never_blocked(scene: Scene) -> None:

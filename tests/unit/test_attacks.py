@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from control_plane.observe.attacks import (
     MAX_NETWORKS,
     NETWORKS_PER_ROW,
+    REFUSED_PREFIX,
+    REFUSING_ENDPOINT,
     ROW_BYTES,
     Block,
     BlockReason,
     Failure,
     Policy,
     Window,
-    acl_rows,
     add_failure,
     block,
     contact_source,
@@ -27,6 +28,7 @@ from control_plane.observe.attacks import (
     observe_failure,
     parse_record,
     record_row,
+    refusal_rows,
     source_of,
 )
 
@@ -45,7 +47,9 @@ def window_of(*failures: tuple[str, bool], every_s: float = 0.1) -> Window:
 
 
 def denied(rows: dict[str, str]) -> list[str]:
-    return [network for value in rows.values() for network in json.loads(value)["deny"].split(",")]
+    held = [json.loads(value) for key, value in rows.items() if key.startswith(REFUSED_PREFIX)]
+    assert all(row["endpoint"] == REFUSING_ENDPOINT for row in held)
+    return [network for row in held for network in row["match"].split(",")]
 
 
 def blocks_of(addresses: list[str]) -> list[Block]:
@@ -180,16 +184,24 @@ def test_a_row_nobody_of_us_wrote_is_no_block(value: str) -> None:
 
 
 def test_few_blocks_are_one_row_and_a_new_one_is_at_its_end() -> None:
-    rows = acl_rows(reversed(blocks_of(["192.0.2.7", "192.0.2.3"])))
-    assert rows == {"pbx/acl/wirechief-00": '{"deny":"192.0.2.7/32,192.0.2.3/32"}'}
+    rows = refusal_rows(reversed(blocks_of(["192.0.2.7", "192.0.2.3"])))
+    assert rows == {
+        "pbx/endpoint/~blocked": '{"context":"nowhere","deny":"0.0.0.0/0,::/0"}',
+        "pbx/identify/~blocked-00": '{"endpoint":"~blocked","match":"192.0.2.7/32,192.0.2.3/32"}',
+    }
+    assert list(rows) == sorted(rows)
+
+
+def test_no_block_is_no_row() -> None:
+    assert refusal_rows([]) == {}
 
 
 def test_a_crowded_neighbourhood_is_refused_whole_when_there_are_too_many_to_list() -> None:
     crowd = [f"198.51.100.{n}" for n in range(10)]
     others = [f"10.{n // 200}.{n % 200}.1" for n in range(MAX_NETWORKS)]
-    listed = denied(acl_rows(blocks_of(crowd + others[:-10])))
+    listed = denied(refusal_rows(blocks_of(crowd + others[:-10])))
     assert len(listed) == MAX_NETWORKS
-    merged = denied(acl_rows(blocks_of(others[:-5] + crowd)))
+    merged = denied(refusal_rows(blocks_of(others[:-5] + crowd)))
     assert "198.51.100.0/24" in merged
     assert len(merged) == MAX_NETWORKS - 4
 
@@ -197,7 +209,7 @@ def test_a_crowded_neighbourhood_is_refused_whole_when_there_are_too_many_to_lis
 def test_no_merged_network_touches_a_protected_address() -> None:
     crowd = [f"198.51.100.{n}" for n in range(10)]
     others = [f"10.{n // 200}.{n % 200}.1" for n in range(MAX_NETWORKS)]
-    rows = acl_rows(blocks_of(others + crowd), [ip_network("198.51.100.200/32")])
+    rows = refusal_rows(blocks_of(others + crowd), [ip_network("198.51.100.200/32")])
     assert "198.51.100.0/24" not in denied(rows)
     assert "198.51.100.3/32" in denied(rows)
 
@@ -205,11 +217,11 @@ def test_no_merged_network_touches_a_protected_address() -> None:
 @given(st.lists(st.ip_addresses(v=4) | st.ip_addresses(v=6), max_size=600, unique=True))
 def test_rows_are_few_and_short_and_hold_the_newest_blocks(addresses: list[object]) -> None:
     blocks = blocks_of([str(a) for a in addresses])
-    rows = acl_rows(blocks)
+    rows = refusal_rows(blocks)
     listed = denied(rows)
     assert len(listed) <= MAX_NETWORKS
     assert all(len(value) <= ROW_BYTES for value in rows.values())
-    assert all(value.count("/") <= NETWORKS_PER_ROW for value in rows.values())
+    assert all(value.count("/") <= NETWORKS_PER_ROW for key, value in rows.items() if "identify" in key)
     networks = [ip_network(text) for text in listed]
     for newest in blocks[-50:]:
         assert any(newest.source.version == n.version and newest.source.overlaps(n) for n in networks)

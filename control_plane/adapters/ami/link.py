@@ -73,7 +73,7 @@ class AmiLink(Keeper, NodeLink):
         """Let PJSIP see at once what it keeps a copy of; should this be lost, it looks by itself in 5 s."""
         if not any(key.startswith(_IDENTIFY_ROWS) for key in keys):
             return
-        what = "Refresh PJSIP's copy of the trunks' addresses"
+        what = "Refresh PJSIP's copy of the addresses it knows"
         reply = await session.ask(
             {"Action": "SorceryMemoryCachePopulate", "Cache": _IDENTIFY_CACHE}, what=what
         )
