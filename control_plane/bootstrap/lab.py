@@ -60,7 +60,7 @@ def up(wiring: Wiring, report: Report) -> LabReady:
         if status.node is status.carrier is ContainerState.RUNNING:
             return LabReady(True, None, status.restart_needed)
     status = lab.up()
-    code = asyncio.run(_prepare_database(wiring))
+    code = asyncio.run(prepare_database(wiring))
     started = None
     if wiring.pid_file.running() is None:
         report("starting the control plane")
@@ -103,7 +103,7 @@ def _or_none(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         return None
 
 
-async def _prepare_database(wiring: Wiring) -> str | None:
+async def prepare_database(wiring: Wiring) -> str | None:
     """Makes or upgrades the database and loads the demo into an empty one; the demo's code if it did."""
     s = wiring.settings
     async with wiring.store() as store:

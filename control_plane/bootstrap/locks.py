@@ -53,6 +53,14 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+def _process_namespace() -> str:
+    """Names the set of processes among which our number is ours; "" where the system has no such thing."""
+    try:
+        return str(os.stat("/proc/self/ns/pid").st_ino)  # noqa: PTH116 - as the open files beside it
+    except OSError:
+        return ""
+
+
 class PidFile:
     """Names the process that runs the control plane of a state directory, and proves that it lives.
 
@@ -76,20 +84,31 @@ class PidFile:
             self.require_free()
             raise LabError(f"{self.path} is locked by another process: try again.")
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {_process_namespace()}\n".encode(), 0)
         self._descriptor = descriptor  # open, and so locked, until this process ends
 
     def running(self) -> int | None:
         """The process that runs the control plane now; None when none does."""
+        words = self._words()
+        return int(words[0]) if words and words[0].isdigit() else None
+
+    def require_in_sight(self) -> None:
+        """Raises LabError when the running process is in a container: its number is another process here."""
+        words = self._words()
+        if len(words) > 1 and words[1] != _process_namespace():
+            raise LabError(
+                f"The control plane of {self.path.parent} runs in a container: stop it there, "
+                "as with 'docker compose down'."
+            )
+
+    def _words(self) -> list[str]:
+        """Number and namespace of the running process; nothing when none runs."""
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            return []
         try:
-            if try_lock(descriptor):
-                return None
-            text = os.pread(descriptor, 20, 0).strip()
-            return int(text) if text.isdigit() else None
+            return [] if try_lock(descriptor) else os.pread(descriptor, 60, 0).decode().split()
         finally:
             os.close(descriptor)
 

@@ -78,11 +78,12 @@ def stop(wiring: Wiring) -> bool:
     """Ends the control plane of the state directory; False when none ran.
 
     Raises:
-        LabError: it does not end, or belongs to another user.
+        LabError: it does not end, belongs to another user, or runs in a container.
     """
     pid = wiring.pid_file.running()
     if pid is None:
         return False
+    wiring.pid_file.require_in_sight()
     deadline = time.monotonic() + STOP_S
     try:
         os.kill(pid, signal.SIGTERM)
