@@ -49,13 +49,16 @@ from control_plane.ports import AmiEvent
 
 CALL_S = 240.0
 """Longer than three ringing times of 60 s in a row: own, forward, no-answer number."""
-ENDS_ITSELF_S = 10.0
+ENDS_ITSELF_S = 30.0
+"""Two questions for a code that time out, with their announcements, take about 20 s."""
 REGISTER_S = 5.0
 TRACE_S = 5.0
 """Within which all legs of a call have told their trace once it is over."""
 BETWEEN_CODES_S = 3.0
 """A wrong code is answered with an announcement before the next is asked."""
 BEFORE_CODE_S = 0.7
+DIGIT_S = 0.25
+"""A digit as RFC 4733 events and the pause after it."""
 FIRST_ANSWER_S = 0.5
 NEXT_ANSWER_S = 0.4
 OK = 200
@@ -287,17 +290,38 @@ class _Caller:
 
     def _talk(self, call: PhoneCall, explained: Explanation) -> None:
         request = self._request
-        for number, code in enumerate(request.codes if asks_code(explained) else ()):
-            self._engine.run_for(BEFORE_CODE_S if number == 0 else BETWEEN_CODES_S)
-            if not call.ended:
-                call.send_dtmf(f"{code}#")
+        if asks_code(explained):
+            self._type_codes(call, explained)
         if request.digits and not call.ended:
-            call.send_dtmf(request.digits)
+            self._send(call, request.digits)
         if explained.outcome in (REFUSED.name, FEATURE.name):
             with suppress(PhoneTimeout):
-                self._engine.poll_until(lambda: call.ended, 3 * ENDS_ITSELF_S, "Asterisk ends the call")
+                self._engine.poll_until(lambda: call.ended, ENDS_ITSELF_S, "Asterisk ends the call")
             return
         self._engine.run_for(request.seconds)
+
+    def _type_codes(self, call: PhoneCall, explained: Explanation) -> None:
+        """Type what is asked for; after the right code, wait until the other side is called.
+
+        The call is up from the first question on, so its state does not tell.
+        """
+        channels = self._background.run(self._link.active_channels())
+        for number, code in enumerate(self._request.codes):
+            self._engine.run_for(BEFORE_CODE_S if number == 0 else BETWEEN_CODES_S)
+            if not call.ended:
+                self._send(call, f"{code}#")
+        if explained.outcome == REFUSED.name:
+            return
+        with suppress(PhoneTimeout):
+            self._engine.poll_until(
+                lambda: call.ended or self._background.run(self._link.active_channels()) > channels,
+                ENDS_ITSELF_S,
+                "the other side is called",
+            )
+
+    def _send(self, call: PhoneCall, digits: str) -> None:
+        call.send_dtmf(digits)
+        self._engine.run_for(DIGIT_S * len(digits))
 
     # What Asterisk told.
 

@@ -18,8 +18,8 @@ from control_plane.cli.references import device_of, extension_id
 from control_plane.cli.showing import ExtensionArgument, extension_as_dict
 from control_plane.domain.extension import DeviceKind, ExtensionType, Transport
 from control_plane.domain.model import ExtensionId
-from control_plane.errors import AsteriskError
-from control_plane.service import devices, extensions
+from control_plane.errors import AsteriskError, InvalidField
+from control_plane.service import devices, extensions, tenants
 from control_plane.service.preview import preview_patch
 from control_plane.store import SqlStore
 
@@ -118,6 +118,39 @@ def say_force(revision: int, force: dict[str, Any]) -> None:
         say(f"Saved as revision {revision}; in force in Asterisk after {force['took_ms']:.0f} ms.")
     else:
         say(f"Saved as revision {revision}; not in force yet: {force['why_not']}")
+
+
+@set_app.command("code")
+def set_code(
+    digits: Annotated[str | None, typer.Argument(help="4 to 8 digits; random ones when not given.")] = None,
+    org: Annotated[str | None, typer.Option("--org", help="Organisation; not needed where one fits.")] = None,
+    site: Annotated[str | None, typer.Option("--site", help="Site; not needed where one fits.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an organisation at a site a new authorization code (R56) and show it once; it is kept nowhere."""
+    wiring = wire()
+    where, version, shown = run(_set_code(wiring, org, site, digits))
+    force = await_force(wiring, version)
+    if as_json:
+        print_json({"org": where[0], "site": where[1], "code": shown, "revision": version, **force})
+        return
+    say(f"Authorization code of {where[0]} at {where[1]}: {shown} (shown once, kept nowhere)")
+    say_force(version, force)
+
+
+async def _set_code(
+    wiring: Wiring, org: str | None, site: str | None, digits: str | None
+) -> tuple[tuple[str, str], int, str]:
+    async with wiring.store() as store:
+        model = (await store.snapshot()).model
+        found = [key for key in model.occupancies if org in (None, key[0]) and site in (None, key[1])]
+        if len(found) != 1:
+            named = ", ".join("/".join(key) for key in sorted(found or model.occupancies)) or "none"
+            raise InvalidField(
+                "--org and --site", f"must name one organisation at one site; there are: {named}"
+            )
+        saved, shown = await tenants.set_authorization_code(store, by(), found[0], digits)
+        return found[0], saved.version, shown
 
 
 @extension_app.command("add")

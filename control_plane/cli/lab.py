@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from typing import Annotated, Any
 
@@ -162,9 +163,14 @@ def credentials(as_json: JsonOption = False) -> None:
 @lab_app.command("log")
 def log() -> None:
     """Follow the control plane's log; Ctrl-C stops following and nothing else."""
-    wiring = wire()
-    say(f"--- {wiring.log_file} --- Ctrl-C ends this view; the lab goes on until 'wirechief lab down'.")
-    os.execvp("tail", ["tail", "-n", "20", "-F", str(wiring.log_file)])  # noqa: S606 - no shell needed
+    path = wire().log_file
+    say(f"--- {path} (Ctrl-C ends this view) ---")
+    with subprocess.Popen(["tail", "-n", "20", "-F", str(path)]) as tail:
+        try:
+            tail.wait()
+        except KeyboardInterrupt:
+            tail.terminate()
+            say("\nThe lab goes on; 'wirechief lab down' (or 'make down') stops it.")
 
 
 @app.command("serve")

@@ -174,8 +174,13 @@ def test_a_dry_run_shows_the_plan_and_saves_nothing(terminal: Terminal) -> None:
         (["call", "--from", "101", "--to", "102", "--code", "x"], "--code: must be digits"),
         (["security", "unblock", "nonsense"], "must be an IP address"),
         (["security", "unblock"], "name one address, or say --all"),
+        (["set", "code", "12"], "code: must be 4 to 8 digits"),
+        (
+            ["set", "code", "--org", "nobody"],
+            "must name one organisation at one site; there are: acme/singapore",
+        ),
         (["nonsense"], "No such command 'nonsense'"),
-        (["export", "/proc/nowhere"], "cannot be written"),
+        (["export", "/proc/nowhere"], "name a directory you may write"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_1(
@@ -267,6 +272,21 @@ def test_a_real_call_equals_its_explanation_and_leaves_nobody_registered(termina
     assert (found["real"]["outcome"], found["explained"]["outcome"]) == ("voicemail", "voicemail")
     assert found["real"]["rang"] == ["acme/101"]
     assert terminal.ok("lab", "status", "--json").json["registered"] == []
+
+
+@pytest.mark.usefixtures("with_phones")
+def test_a_restricted_phone_calls_out_with_the_code_of_its_organisation(terminal: Terminal) -> None:
+    code = terminal.ok("set", "code", "--json").json["code"]
+    terminal.ok("set", "extension", "102", "restricted=true")
+    arguments = ["call", "--from", "102", "--to", "+6591113333", "--seconds", "1", "--json"]
+    try:
+        right = terminal.ok(*arguments, "--code", code).json
+        wrong = terminal.ok(*arguments, "--code", "00000000", "--code", "11111111").json
+    finally:
+        terminal.ok("set", "extension", "102", "restricted=false")
+    assert [found["real"]["outcome"] for found in (right, wrong)] == ["answered", "refused"]
+    assert code not in json.dumps([right, wrong])
+    assert code not in (terminal.settings.state_dir / "control-plane.log").read_text()
 
 
 @pytest.mark.usefixtures("with_phones")
