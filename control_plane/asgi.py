@@ -25,6 +25,7 @@ from control_plane.api.nodes import NodePorts
 from control_plane.bootstrap.plane import ControlPlane, running
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.errors import ControlPlaneError
+from control_plane.service.warnings import ModelFindings
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,14 @@ class _Server(uvicorn.Server):
 def application(plane: ControlPlane) -> FastAPI:
     """The ASGI application over a running control plane."""
     wiring, settings = plane.wiring, plane.wiring.settings
-    node = NodePorts(plane.reconciler, plane.guard, plane.outbox, plane.link, plane.store)
+    node = NodePorts(
+        plane.reconciler,
+        plane.guard,
+        plane.outbox,
+        plane.link,
+        ModelFindings(plane.store),
+        plane.observer,
+    )
     ports = ApiPorts(
         store=plane.store,
         token=wiring.secrets.api_token,

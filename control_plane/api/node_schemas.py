@@ -114,3 +114,32 @@ class ApplyIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     digest: str | None = Field(default=None, max_length=64)
+
+
+class NodePassedOut(BaseModel):
+    """One node of the call path and what came of it."""
+
+    node: str
+    outcome: str
+
+
+class CallPartOut(BaseModel):
+    """One way through the call path: the call itself, or a forwarded leg of it."""
+
+    path: str = Field(description='Empty for the call itself; "100>101" for a leg.')
+    organisation: str
+    caller: str
+    callee: str
+    dialled: str
+    outcome: str
+    code: str = Field(description="Id of the authorization code used, never its digits.")
+    trace: list[NodePassedOut]
+
+
+class CallOut(BaseModel):
+    """A call that ended."""
+
+    call: str = Field(description="Asterisk's linkedid.")
+    ended: datetime
+    outcome: str
+    parts: list[CallPartOut]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,24 +13,25 @@ from control_plane.api.node_schemas import (
     AppliedOut,
     ApplyIn,
     BlockOut,
+    CallOut,
     DriftOut,
     NodeOut,
     PlanOut,
     Unblocked,
 )
 from control_plane.apply.guard import Guard
+from control_plane.apply.observer import Observer
 from control_plane.apply.reconciler import Reconciler
-from control_plane.apply.reports import applied_as_dict, block_as_dict
-from control_plane.apply.state import ReconcilerState
+from control_plane.apply.reports import applied_as_dict, block_as_dict, call_as_dict
 from control_plane.errors import StalePlan, UnknownEntity
+from control_plane.observe.calls import CALLS_KEPT
 from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
-from control_plane.ports import NodeLink, Store
+from control_plane.ports import NodeLink
 from control_plane.service.notify import Outbox
-from control_plane.service.warnings import model_warnings
+from control_plane.service.warnings import ModelFindings
 
 WAIT_MAX_S = 60.0
-_LOOK_AGAIN_S = 0.002
 
 Json = dict[str, Any]
 
@@ -44,7 +44,8 @@ class NodePorts:
     guard: Guard
     outbox: Outbox
     link: NodeLink
-    store: Store
+    findings: ModelFindings
+    observer: Observer
 
 
 def _nodes(request: Request) -> Mapping[str, NodePorts]:
@@ -121,17 +122,16 @@ async def follow(
     within_s: Annotated[float, Query(gt=0, le=WAIT_MAX_S)] = 5.0,
 ) -> Json:
     """Nudge the push and answer when Asterisk holds `revision`, or when that took too long."""
-    node.reconciler.nudge()
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + within_s
-    while not holds(node.reconciler.state, revision) and loop.time() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(_LOOK_AGAIN_S)  # the reconciler tells its state and not its changes
+    await node.reconciler.wait_pushed(revision, within_s)
     return await node_as_json(node)
 
 
-def holds(state: ReconcilerState, revision: int) -> bool:
-    """Whether Asterisk was seen to hold everything of `revision`."""
-    return state.in_sync and state.revision_pushed >= revision
+@router.get("/{node}/calls", response_model=list[CallOut], responses=documents.LIST)
+async def get_calls(
+    node: Node, limit: Annotated[int, Query(ge=1, le=CALLS_KEPT, description="How many at most.")] = 20
+) -> list[Json]:
+    """The last calls that ended, newest first, with the way each took through the call path."""
+    return [call_as_dict(record) for record in node.observer.calls.finished()[:limit]]
 
 
 @router.get("/{node}/blocked", response_model=list[BlockOut], responses=documents.READ_PLAIN)
@@ -167,7 +167,7 @@ async def node_as_json(node: NodePorts) -> Json:
         "pending": state.pending.as_dict() if state.pending is not None else None,
         "last_drift": list(state.last_drift),
         "faults": list(state.faults),
-        "warnings": list(await model_warnings(node.store)),
+        "warnings": list(await node.findings.sentences()),
         "last_audit_s": state.last_audit_s,
         "rows": state.rows,
         "mailboxes": state.mailboxes,

@@ -6,6 +6,7 @@ from typing import Any
 
 from control_plane.apply.outcome import Applied
 from control_plane.observe.attacks import Block
+from control_plane.observe.calls import CallRecord
 
 NOTHING_DONE: dict[str, Any] = {
     "ok": True,
@@ -41,4 +42,28 @@ def block_as_dict(block: Block) -> dict[str, Any]:
         "until": block.until.isoformat(),
         "times": block.times,
         "reason": block.reason.value,
+    }
+
+
+def call_as_dict(record: CallRecord) -> dict[str, object]:
+    """A call that ended, for JSON; the call itself first, then its forwarded legs."""
+    main = record.main
+    parts = (*((main,) if main else ()), *record.legs)
+    return {
+        "call": record.call,
+        "ended": record.ended,
+        "outcome": main.outcome if main else "unfinished",
+        "parts": [
+            {
+                "path": part.path,
+                "organisation": part.org,
+                "caller": part.caller,
+                "callee": part.callee,
+                "dialled": part.dialled,
+                "outcome": part.outcome,
+                "code": part.code,
+                "trace": [{"node": node, "outcome": outcome} for node, outcome in part.trace],
+            }
+            for part in parts
+        ],
     }

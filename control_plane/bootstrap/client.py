@@ -54,6 +54,11 @@ class Client:
         found: dict[str, Any] = self._ask("POST", f"/follow?revision={revision}&within_s={within_s:g}")
         return found
 
+    def calls(self, limit: int) -> list[dict[str, Any]]:
+        """The last calls that ended, newest first."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/calls?limit={limit}")
+        return found
+
     def blocked(self) -> list[dict[str, Any]]:
         """The addresses refused now."""
         found: list[dict[str, Any]] = self._ask("GET", "/blocked")

@@ -1,4 +1,4 @@
-"""The running control plane: store, link, reconciler, guard and outbox in one asyncio process."""
+"""The running control plane: store, link, reconciler, guard, outbox and observer in one asyncio process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from control_plane.adapters.ami import AmiLink
 from control_plane.adapters.mail import mailer_of
 from control_plane.apply.guard import Guard, exempt_of, policy_of
+from control_plane.apply.observer import Observer
 from control_plane.apply.reconciler import Reconciler
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.errors import AsteriskError
@@ -32,6 +33,7 @@ class ControlPlane:
     reconciler: Reconciler
     guard: Guard
     outbox: Outbox
+    observer: Observer
 
 
 @asynccontextmanager
@@ -50,6 +52,7 @@ async def running(wiring: Wiring) -> AsyncIterator[ControlPlane]:
             _start("reconciler", plane.reconciler.run()),
             _start("guard", plane.guard.run()),
             _start("outbox", plane.outbox.run()),
+            _start("observer", plane.observer.run()),
         ]
         try:
             yield plane
@@ -74,7 +77,8 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
         mailer=mailer_of(settings, clock),
         recordings=wiring.spool,
     )
-    return ControlPlane(wiring, store, link, wiring.reconciler(store, link), guard, outbox)
+    observer = Observer(link, clock)
+    return ControlPlane(wiring, store, link, wiring.reconciler(store, link), guard, outbox, observer)
 
 
 async def _connect(link: AmiLink) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from control_plane.callpath.checks import ForwardGraph, key_problem
+from control_plane.callpath.checks import forwarding_problems, key_problem
 from control_plane.domain.extension import Extension, NoAnswerAction
 from control_plane.domain.model import Model
 
@@ -64,12 +64,8 @@ def _emergency(model: Model) -> Iterator[Finding]:
 
 def _forwarding(model: Model) -> Iterator[Finding]:
     """A91: loops and long chains; a phone's feature code can make one, which then ends at the hop limit."""
-    graph = ForwardGraph.of(model)
-    for extension in model.extensions.values():
-        if extension.forwarding.enabled and not extension.restricted:
-            problem = graph.problem(extension)
-            if problem:
-                yield Finding(Severity.ERROR, "forwarding-loop", _name(extension), problem)
+    for problem in forwarding_problems(model):
+        yield Finding(Severity.ERROR, "forwarding-loop", "forwarding", problem)
 
 
 def _codes(model: Model) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from control_plane.cli import (
     calling,
+    calls,
     changing,
     checking,
     explaining,
@@ -15,6 +16,7 @@ from control_plane.cli.app import main
 
 __all__ = [
     "calling",
+    "calls",
     "changing",
     "checking",
     "explaining",

@@ -17,12 +17,14 @@ from control_plane.api import ApiPorts, create_app
 from control_plane.api.nodes import NodePorts
 from control_plane.apply.guard import Guard
 from control_plane.apply.handsets import Intake
+from control_plane.apply.observer import Observer
 from control_plane.apply.reconciler import Reconciler
 from control_plane.observe.attacks import Policy
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
 from control_plane.service.notify import Outbox
+from control_plane.service.warnings import ModelFindings
 from control_plane.store import SqlStore, open_store
 from tests.contract.fake_node import FakeNode
 
@@ -82,7 +84,8 @@ def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
         Guard(node, store, clock, node=NODE, policy=Policy()),
         Outbox(node, store, clock, node=NODE, mailer=None, recordings=VoicemailSpool(spool)),
         node,
-        store,
+        ModelFindings(store),
+        Observer(node, clock),
     )
 
 

@@ -108,3 +108,26 @@ async def test_nobody_is_blocked_and_lifting_a_block_that_is_not_there_says_so(a
 async def test_an_unknown_node_is_not_found(api: Api) -> None:
     for method, path in (("GET", ""), ("POST", "/plan"), ("POST", "/apply"), ("GET", "/blocked")):
         await api.problem(method, f"/nodes/elsewhere{path}", 404)
+
+
+async def test_the_last_calls_are_told_with_the_way_they_took(api: Api, node: FakeNode) -> None:
+    ports: NodePorts = api.app.state.nodes["lab"]
+    watching = asyncio.create_task(ports.observer.run())
+    try:
+        await asyncio.sleep(0)  # the task begins: it subscribes before it first waits
+        told = {"UserEvent": "CallPath", "Call": "1.1", "From": "101", "To": "100", "Dialled": "100"}
+        node.emit("UserEvent", **told, Path="100>102", Trace="leg.hops:ok leg.ring:answered")
+        node.emit("UserEvent", **told, Path="", Trace="in.forward:answered")
+        calls = (await api.ok("GET", f"{LAB}/calls?limit=5")).json()
+        assert [(call["call"], call["outcome"]) for call in calls] == [("1.1", "answered")]
+        assert [part["path"] for part in calls[0]["parts"]] == ["", "100>102"]
+        assert calls[0]["parts"][1]["trace"][0] == {"node": "leg.hops", "outcome": "ok"}
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_findings_of_the_model_come_with_the_node(api: Api) -> None:
+    assert (await api.ok("GET", LAB)).json()["warnings"] == []
+    await api.ok("PATCH", "/sites/singapore", json={"trunk": None})
+    assert "Emergency numbers cannot be reached" in (await api.ok("GET", LAB)).json()["warnings"][0]

@@ -14,7 +14,7 @@ from control_plane.ports import EntityKind
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.extensions import patch_extension
 from control_plane.service.handset import take_in, take_in_pin
-from control_plane.service.warnings import model_warnings
+from control_plane.service.warnings import ModelFindings
 from control_plane.service.writing import By
 from tests.unit.memory_store import ManualClock, MemoryStore
 
@@ -111,12 +111,12 @@ async def test_a_forwarding_loop_made_by_phones_is_kept_and_reported() -> None:
     store, clock, device = await demo()
     e101 = ("acme", "101")
     await patch_extension(store, By("ada"), e101, {"forwarding": {"enabled": True, "extensions": ("100",)}})
-    assert await model_warnings(store) == ()
+    assert await ModelFindings(store).sentences() == ()
     key, value = row("fwdto", "101", clock.now(), device)
     assert await take_in(store, clock, {key: value}) == (key,)
     assert (await extension(store)).forwarding.enabled
     loop = "Forwarding loop: acme/100 -> acme/101 -> acme/100. Take one of these out of the forwarding."
-    assert await model_warnings(store) == (loop,)
+    assert await ModelFindings(store).sentences() == (loop,)
 
 
 async def test_extensions_in_a_loop_that_phones_made_can_be_changed_but_not_forwarded_elsewhere_into_it() -> (
@@ -134,7 +134,7 @@ async def test_extensions_in_a_loop_that_phones_made_can_be_changed_but_not_forw
     with pytest.raises(Conflict, match="Forwarding loop"):
         await patch_extension(store, By("ada"), E100, {"forwarding": {"extensions": ("101", "103")}})
     await patch_extension(store, By("ada"), E100, {"forwarding": {"enabled": False}})
-    assert await model_warnings(store) == ()
+    assert await ModelFindings(store).sentences() == ()
 
 
 async def test_a_refused_forwarding_does_not_take_another_change_with_it() -> None:
