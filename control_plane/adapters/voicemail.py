@@ -131,7 +131,8 @@ class VoicemailSpool(Recordings, PhonePins):
         def unlikeness(message: _Message) -> tuple[bool, bool, float]:
             named = message.txt.stem == stem
             called = _digits(caller) != "" and _digits(caller) in _digits(message.callerid)
-            return (not named, not called, abs(message.origtime + message.duration_s - ended))
+            # The caller comes first: he stays who he was, while messages are renumbered when others go.
+            return (not called, not named, abs(message.origtime + message.duration_s - ended))
 
         best = min(near, key=unlikeness)
         wav = _read(best.txt.with_suffix(".wav"), MAX_WAV_BYTES)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from typing import Any, TypeVar
-
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from control_plane.adapters.phones import Engine
 from control_plane.bootstrap.plane import ControlPlane, running
@@ -19,32 +15,6 @@ from control_plane.ports import EntityKind, Store
 from tests.calls.node import NodeUnderTest
 
 T = TypeVar("T")
-
-
-class MailServer:
-    """A real SMTP server that keeps what it is given."""
-
-    PORT = 2525
-
-    def __init__(self, host: str) -> None:
-        """`host` is an address that nobody else listens on, as every lab has them."""
-        self.mails: list[bytes] = []
-        self._controller = Controller(self, hostname=host, port=self.PORT)
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
-        """Called by aiosmtpd."""
-        content = envelope.content
-        self.mails.append(content if isinstance(content, bytes) else (content or "").encode())
-        return "250 OK"
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """It listens as long as the block runs."""
-        self._controller.start()
-        try:
-            yield
-        finally:
-            self._controller.stop()
 
 
 class Plane:

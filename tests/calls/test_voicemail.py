@@ -143,6 +143,7 @@ def test_the_greeting_says_why_nobody_answers(
 
 def test_do_not_disturb_leads_to_voicemail_without_ringing(node: NodeUnderTest, engine: Engine) -> None:
     with scene(node, engine, "do not disturb", dnd=True) as s:
+        before = len(node.events)
         call = s.voicemail.reach(s.caller, "100")
         assert call.hears(BUSY_HZ)
         s.voicemail.wait_recording(call)
@@ -151,6 +152,9 @@ def test_do_not_disturb_leads_to_voicemail_without_ringing(node: NodeUnderTest, 
         s.voicemail.wait_message(set())
         assert s.owner.incoming == ()
         engine.poll_until(lambda: s.owner.message_waiting == (1, 0), 5, "the lamp is lit")
+        node.wait_quiet(lambda: engine.poll(0.01))
+        told = {e.headers["UserEvent"] for e in node.events[before:] if e.name == "UserEvent"}
+        assert told == {"CallPath", "Outbox"}
 
 
 def test_a_message_is_a_row_of_the_outbox_until_somebody_takes_it(

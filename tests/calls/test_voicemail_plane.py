@@ -7,9 +7,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -19,31 +16,31 @@ from control_plane.adapters.phones import Engine, Phone, Refuse
 from control_plane.bootstrap.wiring import Wiring
 from tests.calls.mailbox import MESSAGE_HZ, Mailbox, Voicemail
 from tests.calls.node import NodeUnderTest
-from tests.calls.plane import MailServer, Plane
+from tests.calls.plane import Plane
 from tests.calls.player import Player, model_on
 from tests.calls.scenario import Scenario
+from tests.integration.smtp_server import Inbox, mail_server
 
 OLD_PIN = "4711"
 CHOSEN_PIN, SET_PIN, CHOSEN_WHILE_DOWN = "83629174", "52918364", "70463815"
 
 
 @pytest.fixture(scope="module")
-def mails(node: NodeUnderTest) -> Iterator[MailServer]:
-    server = MailServer(node.lab.settings.api_host)
-    with server.listening():
-        yield server
+def inbox(node: NodeUnderTest) -> Iterator[Inbox]:
+    server = mail_server()
+    yield node.run(server.__aenter__())
+    node.run(server.__aexit__(None, None, None))
 
 
 @pytest.fixture(scope="module")
 def plane(
     node: NodeUnderTest,
     engine: Engine,
-    mails: MailServer,
+    inbox: Inbox,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Plane]:
     """A control plane with a database of its own beside the session's node."""
-    host = node.lab.settings.api_host
-    changes = {"smtp_host": host, "smtp_port": mails.PORT, "smtp_starttls": False}
+    changes = {"smtp_host": "127.0.0.1", "smtp_port": inbox.port, "smtp_starttls": False}
     plane = Plane(node, engine, Wiring(node.lab.settings.model_copy(update=changes), node.lab.secrets))
     plane.start()
     try:
@@ -96,12 +93,12 @@ def scene(plane: Plane, engine: Engine, title: str) -> Iterator[Scene]:
         yield Scene(scenario.slug, Voicemail(engine, box), owner, caller)
 
 
-def test_the_owner_is_mailed_the_recording(plane: Plane, engine: Engine, mails: MailServer) -> None:
+def test_the_owner_is_mailed_the_recording(plane: Plane, engine: Engine, inbox: Inbox) -> None:
     with scene(plane, engine, "a mail") as s:
-        before = len(mails.mails)
+        before = len(inbox.mails)
         wav = s.voicemail.leave(s.caller, "100")
-        plane.until(lambda: len(mails.mails) > before, "the mail arrives")
-        mail = message_from_bytes(mails.mails[-1], EmailMessage, policy=default)
+        plane.until(lambda: len(inbox.mails) > before, "the mail arrives")
+        mail = inbox.mails[-1]
         assert mail["To"] == "ann@example.com"
         assert mail["Subject"] == "Voicemail from Ext 101 (101) for Ext 100 (100)"
         (attachment,) = mail.iter_attachments()
@@ -111,17 +108,17 @@ def test_the_owner_is_mailed_the_recording(plane: Plane, engine: Engine, mails: 
 
 
 def test_a_message_left_while_the_control_plane_is_down_is_mailed_later(
-    plane: Plane, engine: Engine, mails: MailServer
+    plane: Plane, engine: Engine, inbox: Inbox
 ) -> None:
     with scene(plane, engine, "a late mail") as s:
         plane.stop()
         try:
-            before = len(mails.mails)
+            before = len(inbox.mails)
             wav = s.voicemail.leave(s.caller, "100")
         finally:
             plane.start()
-        plane.until(lambda: len(mails.mails) > before, "the mail arrives")
-        mail = message_from_bytes(mails.mails[-1], EmailMessage, policy=default)
+        plane.until(lambda: len(inbox.mails) > before, "the mail arrives")
+        mail = inbox.mails[-1]
         assert [part.get_content() for part in mail.iter_attachments()] == [wav.read_bytes()]
 
 
