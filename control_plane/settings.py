@@ -87,8 +87,8 @@ class Settings(BaseSettings):
     carrier_rtp_port_min: Port = Field(default=21000, description="First UDP port for the carrier's media.")
     carrier_rtp_port_max: Port = Field(default=21999, description="Last UDP port for the carrier's media.")
 
-    api_host: Address = Field(default="127.0.0.1", description="Where portal and API listen.")
-    api_port: Port = Field(default=8080, description="Port of portal and API.")
+    api_host: Address = Field(default="127.0.0.1", description="Where the API listens.")
+    api_port: Port = Field(default=8080, description="Port of the API.")
     auto_apply: bool = Field(
         default=True, description="Push every change at once. Off: changes wait for an apply."
     )
