@@ -7,9 +7,11 @@ so that other processes may write as well.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +29,10 @@ from control_plane.store.rules import require_consistent
 from control_plane.store.state import Draft, State, advanced
 
 MAX_AUDIT_PAGE = 1_000
+OWN_COMMITS = 256
+OWN_CHANGES_MAX = 16
+"""The newest commits of this process, as long as they are small, are kept: who follows changes, as the push
+does after each, reads one revision number and no rows."""
 
 
 async def open_store(
@@ -127,6 +133,7 @@ class SqlStore:
         self._clock = clock
         self._state = State(model=Model(feature_codes=feature_codes))
         self._refreshing = asyncio.Lock()
+        self._own: deque[tuple[EntityChange, ...]] = deque(maxlen=OWN_COMMITS)
 
     async def close(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
@@ -142,6 +149,11 @@ class SqlStore:
         return await self._database.read(rows.read_revision)
 
     async def changes_since(self, revision: int) -> tuple[EntityChange, ...] | None:
+        newest = await self.revision()
+        if newest == self._state.revision and 0 <= newest - revision <= len(self._own):
+            own = islice(self._own, len(self._own) - (newest - revision), None)
+            return tuple(chain.from_iterable(own))
+
         async def read(connection: AsyncConnection) -> tuple[EntityChange, ...] | None:
             await self._database.freeze(connection)
             return await _changes(connection, await rows.read_head(connection), revision)
@@ -199,6 +211,10 @@ class SqlStore:
     ) -> None:
         await rows.write_commit(connection, head, written)
         await commit(connection)
+        if state.revision != self._state.revision + 1 or len(written.changes) > OWN_CHANGES_MAX:
+            self._own.clear()
+        if len(written.changes) <= OWN_CHANGES_MAX:
+            self._own.append(tuple(written.changes))
         self._publish(state)
 
     async def _newest(self) -> State:
@@ -212,7 +228,9 @@ class SqlStore:
         await self._database.freeze(connection)
         head = await rows.read_head(connection)
         if head.revision > self._state.revision:
-            self._publish(await self._brought_up(connection, head))
+            state = await self._brought_up(connection, head)
+            self._own.clear()  # another process committed in between
+            self._publish(state)
 
     async def _brought_up(self, connection: AsyncConnection, head: rows.Head) -> State:
         """The state in memory brought to `head`, by the changes since or, when they are gone, as a whole."""

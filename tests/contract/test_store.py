@@ -199,6 +199,22 @@ async def test_changes_since_tell_before_and_after_with_secrets_once_per_entity(
     assert await other_process.changes_since(start + 2) == ()
 
 
+async def test_changes_of_all_processes_are_told_alike_in_each_whatever_it_has_in_memory(
+    store: SqlStore, other_process: SqlStore
+) -> None:
+    start = await put(store, *places(), extension())
+    for turn, label in enumerate("aabbabaaab"):
+        writer = store if label == "a" else other_process
+        await put(writer, extension(label=f"{label}{turn}"))
+        if turn == 6:
+            await store.snapshot()
+        for since in range(start, start + turn + 2):
+            told = await store.changes_since(since)
+            assert told == await other_process.changes_since(since)
+            assert told is not None
+            assert [change.revision for change in told] == list(range(since + 1, start + turn + 2))
+
+
 async def test_changes_too_long_ago_are_not_told(store: SqlStore) -> None:
     start = await put(store, *places())
     bulk = await put(store, *many(2_501))
