@@ -34,6 +34,7 @@ PLAYED = (
     "no-answer-goes-to-voicemail",
     "tls-and-srtp-call",
     "emergency",
+    "feature-codes",
 )
 """Scenarios whose models fit into one export: no number belongs to two of them."""
 
