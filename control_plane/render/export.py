@@ -28,7 +28,6 @@ KEYS_DIR = "keys"
 
 _OWN = (README, "asterisk.conf", "extensions.conf", "logger.conf", "manager.conf", "sorcery.conf")
 """Files that differ from those of a node that is pushed to; templates of their own."""
-_MAILBOXES_HEAD = "; Mailboxes. A change needs a reload.\n"
 _TLS_TRANSPORT = "[transport-tls]"
 
 

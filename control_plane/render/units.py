@@ -25,6 +25,9 @@ from control_plane.render.templates import safe, sections
 
 DIALPLAN_FILE = "generated_dialplan.conf"
 LEG_CONTEXT = "wc-target"
+MESSAGE_MAX_S = 60
+RECORDER_OVERRUN_S = 1
+"""Asterisk 22 compares whole seconds (main/app.c): with maxsecs=59 a recording ends after 59 to 60 s."""
 ACTIVE, INACTIVE = "active", "inactive"
 
 
@@ -173,12 +176,13 @@ def dial_string(devices: tuple[Device, ...]) -> str:
 
 
 def mailbox_line(extension: Extension) -> str:
-    """The value of a mailbox: PIN, name, no mail sent by Asterisk (the outbox does), 60 s at most (R114).
+    """The value of a mailbox: PIN, name, no mail sent by Asterisk (the outbox does), a minute at most (R114).
 
     A comma shifts the columns and a semicolon starts a comment, so both are replaced in the name.
     """
     name = safe("label", extension.label).replace(",", " ").replace(";", " ").strip()
-    return f"{extension.voicemail_pin.get_secret_value()},{name},,,attach=no|maxsecs=60"
+    pin = extension.voicemail_pin.get_secret_value()
+    return f"{pin},{name},,,attach=no|maxsecs={MESSAGE_MAX_S - RECORDER_OVERRUN_S}"
 
 
 def _number(number: PhoneNumber) -> Rendered:

@@ -121,7 +121,7 @@ def test_what_calls_read_comes_as_rows_of_astdb(tree: Export) -> None:
 
 def test_all_mailboxes_are_in_voicemail_conf_which_includes_nothing(tree: Export) -> None:
     text = tree.files["voicemail.conf"]
-    assert text.endswith("\nusedirectory = no\n\n[acme]\n101 => 4711,,,,attach=no|maxsecs=60\n")
+    assert text.endswith("\nusedirectory = no\n\n[acme]\n101 => 4711,,,,attach=no|maxsecs=59\n")
     assert "#tryinclude" not in text
 
 

@@ -84,7 +84,7 @@ def test_a_comma_in_a_label_does_not_shift_the_mailbox_columns() -> None:
     rendered = render_unit(model, "lab", Unit(UnitKind.EXTENSION, ("acme", "123456")))
     line = rendered.values[ArtefactKey(Holder.MAILBOX, "acme/123456")]
     assert line.split(",")[0] == "4711"
-    assert line.split(",")[2:] == ["", "", "attach=no|maxsecs=60"]
+    assert line.split(",")[2:] == ["", "", "attach=no|maxsecs=59"]
 
 
 def test_an_inactive_number_leaves_nothing_to_register_or_ring() -> None:
