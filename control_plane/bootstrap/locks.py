@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from control_plane.errors import LabError, PlanError
 
+LOOKED_AT_S = 0.5
+"""A command that asks whether we run holds the lock for a moment; who runs holds it for good."""
 PUSH_DEADLINE_S = 60.0
 """A first push of 10 000 extensions takes a few seconds."""
 _LOOK_AGAIN_S = 0.005
@@ -79,10 +82,13 @@ class PidFile:
             LabError: another one is.
         """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not try_lock(descriptor):
-            os.close(descriptor)
-            self.require_free()
-            raise LabError(f"{self.path} is locked by another process: try again.")
+        deadline = time.monotonic() + LOOKED_AT_S
+        while not try_lock(descriptor):
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                self.require_free()
+                raise LabError(f"{self.path} is locked by another process: try again.")
+            time.sleep(_LOOK_AGAIN_S)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {_process_namespace()}\n".encode(), 0)
         self._descriptor = descriptor  # open, and so locked, until this process ends

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.adapters.engine import ASTERISK_UID, docker
+from control_plane.adapters.engine import docker
 from control_plane.adapters.phones import Engine, Phone, SipAccount
 from control_plane.bootstrap.locks import PidFile
 from tests.session import Said, Terminal, lab_session
@@ -322,7 +322,7 @@ def test_a_killed_control_plane_is_no_obstacle(fresh: Terminal) -> None:
     pid = control_plane(fresh)
     os.kill(pid, signal.SIGKILL)
     wait_until_gone(pid)
-    assert (fresh.settings.state_dir / "control-plane.pid").read_text().strip() == str(pid)
+    assert (fresh.settings.state_dir / "control-plane.pid").read_text().split()[0] == str(pid)
     # Commands push by themselves where no control plane runs.
     assert fresh.run("plan").code == 0
     assert fresh.ok("set", "extension", "101", "dnd=true", "--json").json["in_force"] is True
@@ -400,33 +400,3 @@ def test_commands_about_a_lab_that_is_down_say_what_to_do(fresh: Terminal) -> No
         assert is_one_sentence(said), (arguments, said)
     assert fresh.ok("lab", "credentials", "--json").json == []
     assert "The lab was down already." in fresh.ok("lab", "down").out
-
-
-@pytest.mark.usefixtures("with_phones")
-def test_an_exported_tree_runs_on_an_asterisk_nobody_pushes_to(fresh: Terminal) -> None:
-    fresh.ok("lab", "up")
-    fresh.ok("set", "extension", "100", "forwarding.enabled=true")
-    tree = fresh.directory / "tree"
-    done = fresh.ok("export", str(tree), "--json").json
-    assert done["tls"] is True
-    fresh.ok("lab", "down")
-    for path in (tree, *tree.rglob("*")):
-        assert path.stat().st_mode & 0o077 == 0, path
-        os.chown(path, ASTERISK_UID, ASTERISK_UID)
-    name = f"wirechief-{fresh.settings.instance}-node"
-    owner = f"uid={ASTERISK_UID},gid={ASTERISK_UID}"
-    scratch = ("/run/asterisk", "/var/spool/asterisk", "/var/log/asterisk")
-    docker(
-        "run", "--detach", f"--name={name}", "--network=host", f"--user={ASTERISK_UID}:{ASTERISK_UID}",
-        *(f"--tmpfs={path}:{owner}" for path in scratch),
-        f"--volume={tree}:/etc/asterisk", fresh.settings.asterisk_image,
-    )  # fmt: skip
-    docker(
-        "exec", name, "sh", "-c", "until asterisk -rx 'core waitfullybooted' 2>/dev/null; do sleep 0.1; done"
-    )
-    assert "0 results found" in database(fresh, "show pbx/endpoint")
-    found = fresh.ok(
-        "call", "--from", "102", "--to", "100", "--refuse", "102", "--seconds", "1", "--json"
-    ).json
-    assert found["equal"] is True
-    assert found["real"]["answered_by"] == ["acme/101"]
