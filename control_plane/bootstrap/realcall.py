@@ -368,7 +368,7 @@ class _Caller:
         }
         return CallReport(
             explained=explained,
-            comparison=compare(explained, trace, legs),
+            comparison=compare(explained, trace, legs, status),
             outcome=outcome_of(trace),
             status=status,
             rang=tuple(name for name, calls in incoming.items() if calls),

@@ -11,7 +11,11 @@ from control_plane.callpath.explain import Explanation, Step
 Pair = tuple[str, str]
 Trace = tuple[Pair, ...]
 
-ANSWERED, CANCELLED = "answered", "cancelled"
+ANSWERED, CANCELLED, FEATURE = "answered", "cancelled", "feature"
+TAKEN_UP = frozenset({ANSWERED, FEATURE})
+"""Outcomes at which Asterisk answers the caller."""
+REFUSAL = 300
+"""SIP status from which on the caller was not answered (RFC 3261, 21)."""
 RACES = frozenset({"leg.ring", "leg.trunk", "leg.forward"})
 """Nodes of forwarded legs that ring beside others: the first answer wins, the others are cancelled."""
 NOT_PASSED: Pair = ("", "")
@@ -40,11 +44,14 @@ class Comparison:
         return not self.differences
 
 
-def compare(explained: Explanation, trace: Trace, legs: Mapping[str, Trace]) -> Comparison:
+def compare(
+    explained: Explanation, trace: Trace, legs: Mapping[str, Trace], status: int | None = None
+) -> Comparison:
     """Both ways of one call, and one sentence for each difference.
 
     Explain says what each leg would do; of several legs that would answer one does, and that is no
-    difference.
+    difference. `status` is the SIP status the caller got: a way can be right up to its last node and the
+    call fail behind it.
     """
     own = _rows(explained.trace, trace, races=False)
     said = {leg.path: leg.trace for leg in explained.legs}
@@ -56,6 +63,8 @@ def compare(explained: Explanation, trace: Trace, legs: Mapping[str, Trace]) -> 
         found.extend(_differences(f"leg {path}: ", rows))
     if _answers(below, real=False) and not _answers(below, real=True):
         found.append("explain says that a forward target answers, and none did")
+    if explained.outcome in TAKEN_UP and status is not None and status >= REFUSAL:
+        found.append(f"explain says that the caller is answered, and the SIP status was {status}")
     return Comparison(own, below, tuple(found))
 
 

@@ -8,12 +8,14 @@ import pytest
 
 from control_plane.adapters.phones import Engine
 from control_plane.callpath.explain import Explanation
+from control_plane.callpath.graph import FEATURE
 from control_plane.domain.model import Model
 from tests.calls.node import NodeUnderTest
 from tests.calls.player import Player, Seen, model_on, pairs
 from tests.calls.scenario import CallSpec, Scenario, all_scenarios, build, explained, load, qualified
 
 SCENARIOS = all_scenarios()
+SIP_OK = 200
 
 
 def name_of(path: Path) -> str:
@@ -55,6 +57,8 @@ def compare(scenario: Scenario, model: Model, spec: CallSpec, seen: Seen) -> Non
     inside = frozenset(name for name in explanation.rings if "/" in name)
     assert seen.rings == inside
     assert seen.answered_by == frozenset(n for n in explanation.answered_by if "/" in n)
+    if explanation.outcome == FEATURE.name:
+        assert seen.status == SIP_OK, "the dialplan failed behind the last node of the trace"
     if spec.expect.status is not None:
         assert seen.status == spec.expect.status
 
@@ -78,3 +82,31 @@ def test_a_phone_that_is_closed_leaves_no_contact_behind(node: NodeUnderTest, en
     with Player(node, engine, scenario, model).phones(frozenset()):
         assert len(node.run(node.link.contacts())) == 2
     assert node.run(node.link.contacts()) == {}
+
+
+@pytest.mark.parametrize(("code", "row"), [("*79", "dnd"), ("*73", "fwd")])
+def test_switching_off_by_phone_is_in_force_with_no_control_plane_there(
+    node: NodeUnderTest, engine: Engine, code: str, row: str
+) -> None:
+    """Nobody but the dialplan can take the row away here."""
+    scenario = Scenario.model_validate(
+        {
+            "title": f"Off by {code}",
+            "extensions": {
+                "100": {"dnd": True, "forwarding": {"enabled": True, "extensions": ["101"]}},
+                "101": {},
+            },
+            "calls": [{"from": "100", "to": code, "expect": {"outcome": "feature"}}],
+        }
+    )
+    model = model_on(node, scenario)
+    node.hold(model)
+    family = f"ext/{scenario.slug}/100"
+    assert row in keys_below(node, family)
+    seen = Player(node, engine, scenario, model).play(scenario.calls[0])
+    assert seen.status == SIP_OK
+    assert row not in keys_below(node, family)
+
+
+def keys_below(node: NodeUnderTest, family: str) -> set[str]:
+    return {name.rpartition("/")[2] for name in node.run(node.link.read_rows(family))}

@@ -58,3 +58,10 @@ def test_a_leg_that_was_not_explained_is_a_difference() -> None:
 def test_a_trace_that_stops_short_is_a_difference() -> None:
     found = compare(Explanation("busy", steps("in.dnd:busy")), (), {})
     assert found.differences == ("step 1: explained in.dnd:busy, real nothing",)
+
+
+def test_a_call_that_fails_behind_the_last_node_is_a_difference() -> None:
+    feature = Explanation("feature", steps("out.feature:dnd_off"))
+    found = compare(feature, pairs("out.feature:dnd_off"), {}, status=603)
+    assert found.differences == ("explain says that the caller is answered, and the SIP status was 603",)
+    assert compare(feature, pairs("out.feature:dnd_off"), {}, status=200).equal
