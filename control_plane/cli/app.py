@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from control_plane.cli.output import complain, say
-from control_plane.errors import ControlPlaneError
+from control_plane.errors import ControlPlaneError, Unreachable
 from control_plane.service.writing import By
 
 T = TypeVar("T")
@@ -71,12 +71,19 @@ def main() -> None:
     sys.exit(execute(sys.argv[1:]))
 
 
+def sentence_of(error: ControlPlaneError) -> str:
+    """What an error says to a person at the command line, with the remedy where the error itself has none."""
+    if isinstance(error, Unreachable) and "wirechief" not in str(error):
+        return f"{error} 'wirechief lab status' says what runs; 'wirechief lab up' starts what does not."
+    return str(error)
+
+
 def execute(arguments: Sequence[str]) -> int:
     """Runs one command; its exit code."""
     try:
         code = app(list(arguments), prog_name="wirechief", standalone_mode=False)
     except ControlPlaneError as exc:
-        complain(str(exc))
+        complain(sentence_of(exc))
         return 1
     except TyperException as exc:
         message = getattr(exc, "format_message", exc.__str__)()

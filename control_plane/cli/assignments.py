@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import SecretStr
@@ -16,6 +18,8 @@ TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
 NONE = frozenset({"", "none", "null"})
 FIXED = ("org", "key")
+_WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+"""A number below nought is a number too: the field's own rule says what its limits are."""
 DERIVED = ("forwarding.vip_ring_devices",)
 """Follow from other fields."""
 
@@ -43,8 +47,8 @@ def parse(assignments: Iterable[str]) -> dict[str, object]:
     patch: dict[str, object] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
-        if not equals:
-            raise InvalidField(assignment, "is not NAME=VALUE, such as dnd=true")
+        if not equals or not name:
+            raise InvalidField(repr(assignment), "is not NAME=VALUE, such as dnd=true")
         *path, last = name.split(".")
         holder, entity = patch, _entity_at(path, name)
         for part in path:
@@ -70,7 +74,10 @@ def _entity_at(path: list[str], name: str) -> type[Entity]:
 
 
 def _unknown(name: str) -> InvalidField:
-    return InvalidField(name, f"is no field that can be set; there are {', '.join(settable())}")
+    """Names the nearest field first, as after a slip of the keyboard, then all."""
+    near = get_close_matches(name.strip().lower(), settable(), n=1)
+    hint = f"did you mean {near[0]}? There are" if near else "there are"
+    return InvalidField(name, f"is no field that can be set; {hint} {', '.join(settable())}")
 
 
 def _typed(name: str, annotation: Any, value: str) -> object:
@@ -85,7 +92,7 @@ def _typed(name: str, annotation: Any, value: str) -> object:
     if bool in kinds:
         return _switch(name, value)
     if int in kinds:
-        return int(value) if value.isascii() and value.isdigit() else value
+        return int(value) if _WHOLE.fullmatch(value) else value
     return SecretStr(value) if SecretStr in kinds else value
 
 

@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from control_plane.callpath.explain import Behaviour, InsideCaller, OutsideCaller
+from control_plane.cli.app import sentence_of
 from control_plane.cli.assignments import parse, settable
 from control_plane.cli.circumstances import behaviours, split_busy
 from control_plane.cli.references import caller_and_dialled, device_of, extension_id, party
@@ -13,7 +14,7 @@ from control_plane.domain.entities import NumberStatus, Organisation, PhoneNumbe
 from control_plane.domain.extension import Device, DeviceKind, Extension
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
-from control_plane.errors import Conflict, InvalidField, UnknownEntity
+from control_plane.errors import Conflict, InvalidField, UnknownEntity, Unreachable
 
 DID = "+6561000100"
 
@@ -124,10 +125,10 @@ def test_a_pin_is_a_secret_from_the_moment_it_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["dn", "forwarding", "forwarding.vip_ring_devices", "org", "dnd.x", "", "forwarding."]
+    "name", ["dn", "forwarding", "forwarding.vip_ring_devices", "org", "dnd.x", "forwarding."]
 )
 def test_a_name_that_cannot_be_set_is_answered_with_those_that_can(name: str) -> None:
-    with pytest.raises(InvalidField, match=r"no field that can be set; there are .*forwarding\.enabled"):
+    with pytest.raises(InvalidField, match=r"no field that can be set; .*[Tt]here are .*forwarding\.enabled"):
         parse([f"{name}=1"])
 
 
@@ -141,3 +142,28 @@ def test_what_is_no_assignment_is_refused() -> None:
         parse(["dnd"])
     with pytest.raises(InvalidField, match="must be true or false"):
         parse(["dnd=maybe"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("dndd=true", "dnd"), ("DND=true", "dnd"), ("forward.enabled=true", "forwarding.enabled")],
+)
+def test_a_slip_of_the_keyboard_is_answered_with_the_field_that_was_meant(typed: str, meant: str) -> None:
+    with pytest.raises(InvalidField, match=rf"did you mean {meant}\?"):
+        parse([typed])
+
+
+@pytest.mark.parametrize("typed", ["", "=true"])
+def test_an_assignment_without_a_name_is_shown_as_it_was_typed(typed: str) -> None:
+    with pytest.raises(InvalidField, match=f"'{typed}': is not NAME=VALUE"):
+        parse([typed])
+
+
+def test_a_number_below_nought_reaches_the_rule_of_its_field() -> None:
+    assert parse(["no_answer.ring_timeout_s=-5"]) == {"no_answer": {"ring_timeout_s": -5}}
+
+
+def test_where_asterisk_cannot_be_reached_the_remedy_is_named() -> None:
+    said = sentence_of(Unreachable("Asterisk at 127.0.0.1:5038 cannot be reached: refused."))
+    assert said.endswith("'wirechief lab up' starts what does not.")
+    assert sentence_of(Unreachable("Do 'wirechief lab up'.")) == "Do 'wirechief lab up'."
