@@ -141,6 +141,6 @@ def _voicemail(static: str, rendered: Iterable[Rendered]) -> str:
 
 
 def _feature_rows(rendered: Iterable[Rendered]) -> dict[str, str]:
-    """What calls read; PJSIP objects are in pjsip.conf instead."""
+    """What calls read. PJSIP objects are in pjsip.conf, but a transferred call reads its endpoint's row."""
     rows = _values(rendered, Holder.ROW)
-    return {f"/{name}": value for name, value in rows if not name.startswith("pbx/")}
+    return {f"/{n}": v for n, v in rows if not n.startswith("pbx/") or n.startswith("pbx/endpoint/")}

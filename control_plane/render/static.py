@@ -106,6 +106,7 @@ _DIALPLAN = (
     "func_global",
     "func_groupcount",
     "func_hangupcause",
+    "func_json",
     "func_lock",
     "func_logic",
     "func_math",

@@ -218,3 +218,18 @@ def test_a_hostile_dialled_string_reaches_nothing(node: NodeUnderTest, engine: E
             call.wait_ended()
             assert call.status_code in {404, 484}, (hostile, call.status_code)
         assert phone(scenario, phones, "101").incoming == ()
+
+
+def test_a_caller_from_outside_can_be_transferred_to_a_colleague(node: NodeUnderTest, engine: Engine) -> None:
+    """The transferred channel acts for who transferred it: an outsider has no organisation of its own here."""
+    extensions = {"101": {"number": "+6561000101"}, "102": {}}
+    with playing(node, engine, extensions=extensions) as (scenario, phones):
+        outside = node.start(node.lab.carrier.call("+6591112222", "+6561000101", talk_s=4, ring_s=20))
+        call = phone(scenario, phones, "101").wait_incoming()
+        call.wait_confirmed()
+        assert call.transfer("102") == 200
+        colleague = phone(scenario, phones, "102").wait_incoming()
+        colleague.wait_confirmed()
+        assert colleague.remote_number == "+6591112222"
+        assert colleague.hears(CARRIER_TONE_HZ)
+        engine.poll_until(outside.done, 20, "the call from outside ends")
