@@ -221,7 +221,7 @@ def test_a_hostile_dialled_string_reaches_nothing(node: NodeUnderTest, engine: E
 
 
 def test_a_caller_from_outside_can_be_transferred_to_a_colleague(node: NodeUnderTest, engine: Engine) -> None:
-    """The transferred channel acts for who transferred it: an outsider has no organisation of its own here."""
+    """The transferred channel acts for who transferred it: an outsider has no organisation here."""
     extensions = {"101": {"number": "+6561000101"}, "102": {}}
     with playing(node, engine, extensions=extensions) as (scenario, phones):
         outside = node.start(node.lab.carrier.call("+6591112222", "+6561000101", talk_s=4, ring_s=20))
