@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import http.client
 import json
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +18,10 @@ from typing import Any
 
 from control_plane.adapters.engine import docker
 from control_plane.adapters.phones import Answer, Engine, Phone, PhoneCall, SipAccount
+from control_plane.adapters.phones.tones import SAMPLE_RATE, is_heard
 from control_plane.bootstrap.process import environment
 from control_plane.bootstrap.wiring import Wiring
-from control_plane.callpath.graph import parse_trace
+from control_plane.callpath.graph import outcome_of, parse_trace
 from control_plane.domain.extension import Device
 from control_plane.domain.model import Model
 from control_plane.service.demo import KEYS, OCCUPIER, DemoPlace, did, load_demo
@@ -32,7 +35,8 @@ CALLER_HZ, CALLEE_HZ = 440, 880
 _LOOK_AGAIN_S = 0.01
 _CLI = "from control_plane.cli import main; main()"
 
-Trace = tuple[tuple[str, str], ...]
+HEARD_S = 10.0
+WINDOW_S = 0.5
 Json = dict[str, Any]
 
 
@@ -146,20 +150,49 @@ class ControlPlaneProcess:
         return self.log_file.stat().st_size if self.log_file.exists() else 0
 
 
+def _windows(path: Path) -> Iterator[array.array[int]]:
+    """The whole windows of a recording."""
+    with wave.open(str(path)) as recording:
+        size = int(WINDOW_S * SAMPLE_RATE)
+        while len(frames := recording.readframes(size)) == 2 * size:
+            yield array.array("h", frames)
+
+
 @dataclass(frozen=True)
 class Talk:
     """Both ends of a call that is up."""
 
     caller: PhoneCall
     callee: PhoneCall
+    told: Callable[[], Mapping[str, str]]
+    """Waits for what Asterisk tells of the call once it is over."""
 
     def is_heard(self) -> bool:
         """Whether each end hears the tone of the other now."""
-        return self.caller.hears(CALLEE_HZ) and self.callee.hears(CALLER_HZ)
+        return self.caller.hears(CALLEE_HZ, HEARD_S) and self.callee.hears(CALLER_HZ, HEARD_S)
+
+    @contextmanager
+    def recorded(self, folder: Path) -> Iterator[Callable[[], list[str]]]:
+        """Record both ends; afterwards the function tells every half second without the other's tone."""
+        ends = (
+            (self.caller, CALLEE_HZ, folder / "caller.wav"),
+            (self.callee, CALLER_HZ, folder / "callee.wav"),
+        )
+        for call, _, path in ends:
+            call.record(path)
+        yield lambda: [
+            f"{path.stem} at {index * WINDOW_S:g} s"
+            for _, hz, path in ends
+            for index, window in enumerate(_windows(path))
+            if not is_heard(window, SAMPLE_RATE, hz)
+        ]
+        for call, _, path in ends:
+            call.stop_recording(path)
 
     def hangup(self) -> None:
         self.caller.hangup()
         self.callee.wait_ended()
+        self.told()
 
 
 @dataclass
@@ -244,6 +277,7 @@ class Stack:
 
     def talk(self, caller: str, dialled: str) -> Talk:
         """A call that is up, with a tone each way."""
+        mark = len(self.node.call_events)
         before = {key: len(phone.incoming) for key, phone in self.phones.items()}
         call = self.phones[caller].call(dialled)
         call.wait_confirmed()
@@ -252,31 +286,34 @@ class Stack:
         answered = next(c for c in taken if c.answered_at is not None)
         answered.wait_confirmed()
         answered.play_tone(CALLEE_HZ)
-        talk = Talk(call, answered)
+        talk = Talk(call, answered, lambda: self.told(mark, caller, dialled))
         assert talk.is_heard()
         return talk
 
-    def trace(self, caller: str, dialled: str) -> Trace:
-        """What a whole call does, by what Asterisk tells of it at its end."""
-        told = self.called(caller, dialled)
-        return parse_trace(told["Trace"])
+    def outcome(self, caller: str, dialled: str) -> str:
+        """How a whole call ends, by what Asterisk tells of it."""
+        return outcome_of(parse_trace(self.called(caller, dialled)["Trace"]))
 
     def called(self, caller: str, dialled: str) -> Mapping[str, str]:
-        """Call, hang up as soon as it is answered, and return what Asterisk told of the caller's channel."""
+        """Call, hang up as soon as it is answered, and return what Asterisk told of the caller's channel.
+
+        A feature code is carried out before it is answered, so the announcement need not be heard out.
+        """
         before = len(self.node.call_events)
         call = self.phones[caller].call(dialled)
         self.until(lambda: call.answered_at is not None or call.ended, "the call is answered or ends", 30)
-        if dialled.startswith("*"):
-            self.until(lambda: call.ended, "Asterisk ends the call", 15)
         call.hangup()
         return self.told(before, caller, dialled)
 
     def told(self, before: int, caller: str, dialled: str) -> Mapping[str, str]:
         """The CallPath event of the call `caller` made, among those after the first `before`."""
 
+        # A code that sets a target leaves what was dialled behind it.
+        as_told = dialled.removeprefix("*72") if dialled[3:] else dialled
+
         def found() -> list[Mapping[str, str]]:
             events = [event.headers for event in self.node.call_events[before:]]
-            return [e for e in events if e["From"] == caller and not e["Path"]]
+            return [e for e in events if (e["From"], e["Dialled"], e["Path"]) == (caller, as_told, "")]
 
         self.until(lambda: bool(found()), f"Asterisk tells of the call from {caller} to {dialled}")
         return found()[-1]
