@@ -9,7 +9,6 @@ import pytest
 from control_plane.adapters.phones import Engine
 from tests.integration.stack import Stack, restore, running_stack
 
-
 FIGURES = pytest.StashKey[list[str]]()
 
 Record = Callable[[str, float], None]
