@@ -81,7 +81,9 @@ class NodeOut(BaseModel):
         description="The newest revision Asterisk holds wholly; -1 before the first."
     )
     last_error: str | None
-    pending: PlanOut | None
+    pending: PlanOut | None = Field(
+        description="What is not yet in Asterisk: all of it is counted, its first 50 steps are listed."
+    )
     last_drift: list[str]
     faults: list[str] = Field(description="What needs a person.")
     warnings: list[str] = Field(description="About the model: loops and chains of forwardings set by phone.")

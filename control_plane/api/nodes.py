@@ -32,6 +32,9 @@ from control_plane.service.notify import Outbox
 from control_plane.service.warnings import ModelFindings
 
 WAIT_MAX_S = 60.0
+PENDING_SHOWN = 50
+"""Steps in the state of a node. With a first push of 1 000 extensions pending, all steps took 0.6 s, during
+which nothing was pushed; whoever waits for the push asks many times a second."""
 
 Json = dict[str, Any]
 
@@ -164,7 +167,7 @@ async def node_as_json(node: NodePorts) -> Json:
         "revision": state.revision,
         "revision_pushed": state.revision_pushed,
         "last_error": state.last_error,
-        "pending": state.pending.as_dict() if state.pending is not None else None,
+        "pending": state.pending.as_dict(PENDING_SHOWN) if state.pending is not None else None,
         "last_drift": list(state.last_drift),
         "faults": list(state.faults),
         "warnings": list(await node.findings.sentences()),

@@ -46,15 +46,15 @@ class Plan:
         """How many steps of each kind."""
         return Counter(step.op.value for step in self.steps)
 
-    def as_dict(self) -> dict[str, object]:
-        """For JSON and people; secrets are masked."""
+    def as_dict(self, steps_shown: int | None = None) -> dict[str, object]:
+        """For JSON and people; secrets are masked. `counts` counts all steps; None shows all of them too."""
         return {
             "node": self.node,
             "revision": self.revision,
             "digest": self.digest,
             "touches_calls": self.touches_calls,
             "counts": dict(self.counts()),
-            "steps": [step_as_dict(step) for step in self.steps],
+            "steps": [step_as_dict(step) for step in self.steps[:steps_shown]],
         }
 
 

@@ -22,7 +22,7 @@ from control_plane.adapters.phones import CallState, Ring
 from control_plane.callpath.graph import outcome_of, parse_trace
 from control_plane.service.demo import did
 from tests.integration.conftest import Record
-from tests.integration.stack import Stack, extension_path
+from tests.integration.stack import WINDOW_S, Stack, extension_path
 
 pytest.importorskip("pjsua2", reason="the phones extra has wheels for CPython 3.8-3.12 on x86_64 only")
 pytestmark = pytest.mark.asterisk
@@ -171,7 +171,7 @@ def test_a_forwarding_loop_made_by_phones_is_stopped_reported_and_in_nobodys_way
     assert ("leg.hops", "exceeded") in [step for leg in legs for step in leg]
 
     loop = "Forwarding loop: acme/101 -> acme/102 -> acme/101. Take one of these out of the forwarding."
-    assert stack.api.node()["warnings"] == [loop]
+    assert loop in stack.api.node()["warnings"]
     assert loop in stack.cli("lab", "status").stdout
     assert stack.api.ok("POST", "/nodes/lab/plan")["steps"] == [], "what phones set stands"
     for key in ("101", "102"):
@@ -181,7 +181,7 @@ def test_a_forwarding_loop_made_by_phones_is_stopped_reported_and_in_nobodys_way
     refused = stack.api.ask("PATCH", extension_path("103"), into)
     assert refused.status == 409 and "103 -> 101 -> 102 -> 101" in refused.body["detail"]
     assert stack.outcome("101", "*73") == "feature"
-    stack.until(lambda: stack.api.node()["warnings"] == [], "the loop is gone", 1.0)
+    stack.until(lambda: loop not in stack.api.node()["warnings"], "the loop is gone", 1.0)
 
 
 def test_a_call_hears_nothing_of_settings_that_change_and_the_next_one_has_them(
@@ -191,6 +191,7 @@ def test_a_call_hears_nothing_of_settings_that_change_and_the_next_one_has_them(
     device = f"{path}/devices/{stack.phones['102'].account.sip_user}"
     talk = stack.talk("101", "102")
     with talk.recorded(tmp_path) as heard:
+        stack.engine.run_for(WINDOW_S)  # a recording begins with silence
         api.in_force("PATCH", path, {"label": "New name", "forwarding": {"vip": ["+6531234567"]}})
         api.in_force("POST", f"{device}/credentials")
         api.in_force("PATCH", path, {"no_answer": {"action": "voicemail"}})
@@ -200,7 +201,7 @@ def test_a_call_hears_nothing_of_settings_that_change_and_the_next_one_has_them(
         api.in_force("DELETE", "/organisations/passing")
         stack.until(lambda: "102" in stack.asks("voicemail show users"), "the mailbox is loaded")
         api.in_force("PATCH", path, {"dnd": True, "forwarding": {"extensions": ["103"], "enabled": True}})
-        stack.engine.run_for(0.5)  # audio after the last change, to be looked at
+        stack.engine.run_for(WINDOW_S)  # audio after the last change
     assert heard() == [], "both ends heard the other's tone all the time"
     talk.hangup()
     assert stack.outcome("101", "102") == "voicemail", "DND, with a mailbox"
