@@ -36,7 +36,8 @@ _LOOK_AGAIN_S = 0.01
 _CLI = "from control_plane.cli import main; main()"
 
 HEARD_S = 10.0
-WINDOW_S = 0.5
+WINDOW_S = 0.05
+GAP_S = 0.2
 Json = dict[str, Any]
 
 
@@ -150,12 +151,18 @@ class ControlPlaneProcess:
         return self.log_file.stat().st_size if self.log_file.exists() else 0
 
 
-def _windows(path: Path) -> Iterator[array.array[int]]:
-    """The whole windows of a recording."""
+def _gaps(path: Path, hz: float) -> Iterator[float]:
+    """Where, in seconds, a recording is without the tone for GAP_S or longer."""
+    size, silent, begun = int(WINDOW_S * SAMPLE_RATE), 0, False
     with wave.open(str(path)) as recording:
-        size = int(WINDOW_S * SAMPLE_RATE)
-        while len(frames := recording.readframes(size)) == 2 * size:
-            yield array.array("h", frames)
+        for index in range(recording.getnframes() // size):
+            heard = is_heard(array.array("h", recording.readframes(size)), SAMPLE_RATE, hz)
+            begun = begun or heard
+            silent = silent + 1 if begun and not heard else 0
+            if silent * WINDOW_S >= GAP_S:
+                yield (index + 1) * WINDOW_S - GAP_S
+    if not begun:
+        yield 0.0
 
 
 @dataclass(frozen=True)
@@ -173,9 +180,10 @@ class Talk:
 
     @contextmanager
     def recorded(self, folder: Path) -> Iterator[Callable[[], list[str]]]:
-        """Record both ends; afterwards the function tells every half second without the other's tone.
+        """Record both ends; afterwards the function tells each silence: GAP_S without the other's tone.
 
-        The first one does not count: the library begins a recording with silence.
+        A shorter one may be a packet that came late on a machine with much to do. A recording begins with
+        silence, which does not count.
         """
         ends = (
             (self.caller, CALLEE_HZ, folder / "caller.wav"),
@@ -183,12 +191,7 @@ class Talk:
         )
         for call, _, path in ends:
             call.record(path)
-        yield lambda: [
-            f"{path.stem} at {index * WINDOW_S:g} s"
-            for _, hz, path in ends
-            for index, window in enumerate(_windows(path))
-            if index > 0 and not is_heard(window, SAMPLE_RATE, hz)
-        ]
+        yield lambda: [f"{path.stem} at {at:.2f} s" for _, hz, path in ends for at in _gaps(path, hz)]
         for call, _, path in ends:
             call.stop_recording(path)
 
