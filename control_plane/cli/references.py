@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from control_plane.callpath.explain import CallerId, InsideCaller, OutsideCaller
 from control_plane.domain.extension import Device
 from control_plane.domain.model import ExtensionId, Model
@@ -9,6 +11,8 @@ from control_plane.domain.regions import is_e164, tidy
 from control_plane.errors import Conflict, InvalidField, UnknownEntity
 
 ANONYMOUS = "anonymous"
+DIALLED = re.compile(r"([a-z][a-z0-9-]*/)?\+?[0-9*#][0-9*# ().-]*")
+"""What a person may write as dialled: an extension of a named organisation, or what a keypad has."""
 _NAMED_AT_MOST = 8
 _EXTENSION_DIGITS_MAX = 6
 
@@ -86,6 +90,8 @@ def caller_and_dialled(model: Model, from_: str, to: str, org: str | None) -> tu
     Raises:
         UnknownEntity, Conflict, InvalidField
     """
+    if not DIALLED.fullmatch(to):
+        raise InvalidField("--to", "must be what can be dialled: digits, *, #, a leading +, or org/extension")
     if from_ != ANONYMOUS and not is_outside(model, from_):
         ident = extension_id(model, from_, org)
         return InsideCaller(*ident), _dialled_inside(model, ident, to)

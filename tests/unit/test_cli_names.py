@@ -167,3 +167,9 @@ def test_where_asterisk_cannot_be_reached_the_remedy_is_named() -> None:
     said = sentence_of(Unreachable("Asterisk at 127.0.0.1:5038 cannot be reached: refused."))
     assert said.endswith("'wirechief lab up' starts what does not.")
     assert sentence_of(Unreachable("Do 'wirechief lab up'.")) == "Do 'wirechief lab up'."
+
+
+@pytest.mark.parametrize("to", ["", " ", "abc", "100;101", "sip:100@x", "acme/"])
+def test_what_cannot_be_dialled_is_refused_by_name(to: str) -> None:
+    with pytest.raises(InvalidField, match="--to"):
+        caller_and_dialled(MODEL, "100", to, None)
