@@ -23,6 +23,7 @@ from control_plane.adapters.engine import Listener, require_free
 from control_plane.api import ApiPorts, create_app
 from control_plane.api.nodes import NodePorts
 from control_plane.bootstrap.plane import ControlPlane, running
+from control_plane.bootstrap.process import version
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.errors import ControlPlaneError
 from control_plane.service.warnings import ModelFindings
@@ -75,7 +76,7 @@ async def serve(wiring: Wiring) -> None:
         StoreError: the database cannot be used.
     """
     settings = wiring.settings
-    wiring.pid_file.hold()
+    wiring.pid_file.hold(version(wiring))
     require_free(Listener(settings.api_host, settings.api_port, "TCP", "API_PORT", "API_HOST"))
     async with running(wiring) as plane:
         config = uvicorn.Config(

@@ -55,6 +55,7 @@ def up(wiring: Wiring, report: Report) -> LabReady:
         LabError: with the remedy.
     """
     lab = wiring.lab(report)
+    _stop_outdated(wiring, report)
     if wiring.pid_file.running() is not None and _settled(wiring):
         status = lab.status()
         if status.node is status.carrier is ContainerState.RUNNING:
@@ -67,6 +68,14 @@ def up(wiring: Wiring, report: Report) -> LabReady:
         started = process.start_detached(wiring)
     _wait_until_settled(wiring, started, report)
     return LabReady(False, code, status.restart_needed)
+
+
+def _stop_outdated(wiring: Wiring, report: Report) -> None:
+    """End a control plane that runs other code or settings than ours; calls go on meanwhile."""
+    if wiring.pid_file.running() is None or wiring.pid_file.version() == process.version(wiring):
+        return
+    report("restarting the control plane: its code or settings changed")
+    process.stop(wiring)
 
 
 def down(wiring: Wiring, report: Report) -> bool:

@@ -75,8 +75,8 @@ class PidFile:
         self.path = state_dir / "control-plane.pid"
         self._descriptor: int | None = None
 
-    def hold(self) -> None:
-        """Be the running process until this process ends.
+    def hold(self, version: str = "") -> None:
+        """Be the running process until this process ends; `version` tells others what runs, in one word.
 
         Raises:
             LabError: another one is.
@@ -90,7 +90,7 @@ class PidFile:
                 raise LabError(f"{self.path} is locked by another process: try again.")
             time.sleep(_LOOK_AGAIN_S)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {_process_namespace()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {_process_namespace() or '-'} {version}\n".encode(), 0)
         self._descriptor = descriptor  # open, and so locked, until this process ends
 
     def running(self) -> int | None:
@@ -98,10 +98,15 @@ class PidFile:
         words = self._words()
         return int(words[0]) if words and words[0].isdigit() else None
 
+    def version(self) -> str:
+        """What the running process said it runs; "" when none runs or it said nothing."""
+        words = self._words()
+        return words[2] if len(words) > 2 else ""
+
     def require_in_sight(self) -> None:
         """Raises LabError when the running process is in a container: its number is another process here."""
         words = self._words()
-        if len(words) > 1 and words[1] != _process_namespace():
+        if len(words) > 1 and words[1] != (_process_namespace() or "-"):
             raise LabError(
                 f"The control plane of {self.path.parent} runs in a container: stop it there, "
                 "as with 'docker compose down'."
@@ -114,7 +119,7 @@ class PidFile:
         except FileNotFoundError:
             return []
         try:
-            return [] if try_lock(descriptor) else os.pread(descriptor, 60, 0).decode().split()
+            return [] if try_lock(descriptor) else os.pread(descriptor, 100, 0).decode().split()
         finally:
             os.close(descriptor)
 

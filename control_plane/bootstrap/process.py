@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -30,6 +31,17 @@ def environment() -> dict[str, str]:
     """This process's environment, with the same code on the path however it came onto ours."""
     others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     return {**os.environ, "PYTHONPATH": os.pathsep.join([_PACKAGES, *others])}
+
+
+def version(wiring: Wiring) -> str:
+    """One word that changes with the code, the templates and the settings a control plane would run with."""
+    running = hashlib.sha256(wiring.settings.model_dump_json().encode())
+    for folder in ("control_plane", "asterisk_templates"):
+        for path in sorted(Path(_PACKAGES, folder).rglob("*")):
+            if path.suffix in {".py", ".j2"}:
+                status = path.stat()
+                running.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return running.hexdigest()[:16]
 
 
 def start_detached(wiring: Wiring) -> subprocess.Popen[bytes]:

@@ -35,3 +35,11 @@ def test_a_holder_in_a_container_is_not_taken_for_the_process_of_that_number_her
     holder.path.write_text("7 4000000000\n")
     with pytest.raises(LabError, match="runs in a container: stop it there"):
         PidFile(tmp_path).require_in_sight()
+
+
+def test_the_holder_tells_what_it_runs(tmp_path: Path) -> None:
+    assert PidFile(tmp_path).version() == ""
+    holder = PidFile(tmp_path)
+    holder.hold("abc123")
+    assert PidFile(tmp_path).version() == "abc123"
+    assert PidFile(tmp_path).running() == os.getpid()
