@@ -27,7 +27,7 @@ from tests.calls.player import Player, model_on
 from tests.calls.scenario import Scenario
 
 PIN = "4711"
-WRONG_PIN = "83629174"
+WRONG_PIN = "19283745"
 VOICEMAIL = {"action": "voicemail", "ring_timeout_s": 5}
 
 
