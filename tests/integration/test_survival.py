@@ -67,6 +67,9 @@ def audited(stack: Stack, key: str) -> str:
 
 def test_calls_go_on_and_begin_while_the_control_plane_is_dead(stack: Stack, record: Record) -> None:
     talk = stack.talk("101", "102")
+    stack.api.ok(
+        "PATCH", extension_path("101"), {"label": "Acknowledged", "no_answer": {"ring_timeout_s": 41}}
+    )
     stack.process.kill()
     assert talk.is_heard()
     stack.talk("103", "101").hangup()
@@ -76,6 +79,9 @@ def test_calls_go_on_and_begin_while_the_control_plane_is_dead(stack: Stack, rec
     record("control_plane_in_sync_s", stack.start())
     assert talk.is_heard()
     assert stack.api.extension("103")["dnd"]
+    assert stack.api.extension("101")["label"] == "Acknowledged"
+    assert audited(stack, "101") == "api"
+    assert "41" in (stack.row("ext/acme/101") or "").split(",")
     assert stack.api.node()["last_drift"] == []
     assert stack.api.ok("POST", "/nodes/lab/plan")["steps"] == []
     talk.hangup()

@@ -34,9 +34,9 @@ MANY = 1000
 KILLS_AT_MOST = 5
 
 
-def kill_asterisk(stack: Stack) -> None:
+def kill_asterisk(stack: Stack, pid: int) -> None:
     """SIGKILL straight away: through the engine it takes longer than AstDB's second."""
-    os.kill(stack.asterisk_pid(), signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     stack.until(lambda: (stack.node_state() or {})["link"] != "connected", "the control plane notices")
 
 
@@ -46,8 +46,11 @@ def test_asterisk_comes_back_with_everything_and_what_a_kill_took_is_pushed_agai
     path, row = extension_path("102"), "ext/acme/102/dnd"
     lost = f"Asterisk does not hold row {row} as it was given; "
     for attempt in range(KILLS_AT_MOST):
+        pid = stack.asterisk_pid()
+        # AstDB commits the first write at once and those of the next second together (Asterisk 22 main/db.c).
+        stack.api.in_force("PATCH", path, {"label": f"Committed {attempt}"})
         stack.api.in_force("PATCH", path, {"dnd": attempt % 2 == 0})
-        kill_asterisk(stack)
+        kill_asterisk(stack, pid)
         node = stack.api.node()
         assert not node["in_sync"] and "Asterisk" in node["last_error"]
         began = time.monotonic()
@@ -59,7 +62,6 @@ def test_asterisk_comes_back_with_everything_and_what_a_kill_took_is_pushed_agai
         if any(reason.startswith(lost) for reason in stack.api.node()["last_drift"]):
             break
     else:
-        # AstDB commits about once a second: some of the kills came before.
         pytest.fail(f"no row was lost in {KILLS_AT_MOST} kills right after a push")
     stack.api.in_force("PATCH", path, {"dnd": False})
     for key, phone in stack.phones.items():
@@ -122,8 +124,7 @@ def test_asterisk_killed_in_the_middle_of_a_big_push_holds_everything_in_the_end
     write(stack, put=made)
     pid = stack.asterisk_pid()
     stack.until(lambda: stack.row(first) is not None, "the push has begun", 10)
-    os.kill(pid, signal.SIGKILL)
-    stack.until(lambda: (stack.node_state() or {})["link"] != "connected", "the control plane notices")
+    kill_asterisk(stack, pid)
     node = stack.api.node()
     assert not node["in_sync"] and node["last_error"]
     began = time.monotonic()
@@ -205,18 +206,15 @@ def test_a_wrong_manager_password_is_one_sentence_with_the_remedy(stack: Stack) 
         error = stack.api.node()["last_error"]
         assert "refused AMI user" in error and "not-the-password" not in error
         assert "check the user, its secret and its permit list in manager.conf" in error, "the remedy"
-        for command in (("lab", "status"), ("plan",)):
+        for command, code in ((("lab", "status"), 0), (("plan",), 1)):
             said = stack.cli(*command)
             assert "refused AMI user" in said.stdout + said.stderr
             assert "Traceback" not in said.stdout + said.stderr
-        assert stack.cli("plan").returncode == 1
+            assert said.returncode == code
         assert stack.outcome("101", "102") == "answered", "calls go on"
     finally:
         stack.process.stop()
         file.write_text(right)
-    began = time.monotonic()
-    stack.start()
-    assert time.monotonic() - began < 20
 
 
 def test_every_application_and_function_of_the_dialplan_is_loaded(stack: Stack) -> None:
