@@ -149,6 +149,7 @@ class Labs:
         """The same, connected and in sync."""
         async with self.plane(*entities) as plane:
             await plane.link.connect()
+            await plane.reconciler.apply()  # asked for, so that it clears away another test's extensions too
             await plane.settled()
             yield plane
 
