@@ -21,6 +21,7 @@ from tests.lab import RunningLab
 
 PHONES = 20
 """Callers and as many callees, so that no single endpoint is waited for."""
+UNTOUCHED = 20
 IN_FLIGHT = 8
 BLOCKS, BLOCK_CALLS = 6, 80
 WARM_UP = 40
@@ -84,8 +85,9 @@ async def _calls(loaded: Loaded, lab: RunningLab, asterisk_pid: int) -> tuple[Si
     callee = await bound(Callee, f"{network}.12")
     if not isinstance(caller, Caller) or not isinstance(callee, Callee):
         raise TypeError("sockets of the wrong kind")
-    devices = [found[0] for found in list(loaded.model.devices.values())[: 2 * PHONES]]
-    callers, callees = devices[:PHONES], devices[-PHONES:]
+    # Neither those whose passwords were changed nor those that have registered.
+    devices = [found[0] for found in list(loaded.model.devices.values())[UNTOUCHED : UNTOUCHED + 2 * PHONES]]
+    callers, callees = devices[:PHONES], devices[PHONES:]
     sides = {"full": Side(), "bare": Side()}
     async with _dialplan(lab, callers, callees, callee.here) as (phones, traces):
         for kind in sides:

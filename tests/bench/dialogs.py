@@ -148,7 +148,7 @@ class Caller(_Udp):
         self._acknowledge(dialog, message, status, cseq)
         if known:
             return
-        if status == 401:
+        if status == 401 and dialog.cseq == 1:
             dialog.cseq += 1
             challenge = challenge_of(message)
             self._invite(dialog, authorization(challenge, "INVITE", dialog.uri, dialog.user, dialog.password))
