@@ -30,8 +30,9 @@ def percentile(samples: Sequence[float], share: float) -> float:
 class Figure:
     """One measured quantity at one size.
 
-    `baseline` is in `unit` and `ratio` is p50 / baseline. `goal` is a sentence when the project set one, and
-    `met` whether it holds. `notes` state the load and anything needed to read the number.
+    `baseline` is in `unit`; `ratio` is p50 / baseline unless a better one is known. `goal` is a sentence when
+    the project set one, and `met` whether it holds. `notes` state the load and anything needed to read the
+    number.
     """
 
     name: str
@@ -42,6 +43,13 @@ class Figure:
     goal: str | None = None
     met: bool | None = None
     notes: Mapping[str, object] = field(default_factory=dict)
+    known_ratio: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        if self.known_ratio is not None:
+            return self.known_ratio
+        return self.p50 / self.baseline if self.baseline else None
 
     @property
     def p50(self) -> float:
@@ -61,7 +69,7 @@ class Figure:
                 "p95": _short(self.p95),
                 "unit": self.unit,
                 "baseline": _short(self.baseline),
-                "ratio": _short(self.p50 / self.baseline) if self.baseline else None,
+                "ratio": _short(self.ratio),
                 "samples": len(self.samples),
                 "goal": self.goal,
                 "met": self.met,
