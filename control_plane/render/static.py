@@ -143,6 +143,41 @@ NODE_EVENTS = (
 )
 """AMI events the node sends to the control plane; all others are filtered out in Asterisk."""
 
+SILENCED_EVENTS = (
+    "BridgeCreate",
+    "BridgeDestroy",
+    "BridgeEnter",
+    "BridgeLeave",
+    "BridgeMerge",
+    "ChallengeSent",
+    "DeviceStateChange",
+    "DialBegin",
+    "DialEnd",
+    "DialState",
+    "ExtensionStatus",
+    "Hangup",
+    "HangupHandlerPop",
+    "HangupHandlerPush",
+    "HangupHandlerRun",
+    "HangupRequest",
+    "LocalBridge",
+    "LocalOptimizationBegin",
+    "LocalOptimizationEnd",
+    "NewCallerid",
+    "NewConnectedLine",
+    "Newchannel",
+    "Newexten",
+    "Newstate",
+    "PeerStatus",
+    "RTCPReceived",
+    "RTCPSent",
+    "Rename",
+    "SoftHangupRequest",
+    "SuccessfulAuth",
+    "VarSet",
+)
+"""Of those, the ones that calls and registrations make by the dozen: Asterisk does not even make them."""
+
 EMERGENCY_NUMBERS = tuple(sorted({number for region in REGIONS.values() for number in region.emergency}))
 """What the carrier answers as an emergency service: the numbers of every region."""
 
@@ -205,7 +240,13 @@ def _environment(folder: str) -> Environment:
 def render_node(start: NodeStart) -> Mapping[str, str]:
     """File name -> text of everything the node's /etc/asterisk has at first start, sorted by name."""
     environment = _environment("static")
-    values = {"s": start, "modules": NODE_MODULES, "events": NODE_EVENTS, "mailbox_files": MAILBOX_FILES}
+    values = {
+        "s": start,
+        "modules": NODE_MODULES,
+        "events": NODE_EVENTS,
+        "silenced": SILENCED_EVENTS,
+        "mailbox_files": MAILBOX_FILES,
+    }
     texts = {
         name.removesuffix(".j2"): environment.get_template(name).render(values)
         for name in environment.list_templates(extensions=["j2"])

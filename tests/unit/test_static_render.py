@@ -8,7 +8,13 @@ from dataclasses import replace
 import pytest
 
 from control_plane.errors import UnsafeValue
-from control_plane.render.static import SEEDED_FILES, NodeStart, render_node
+from control_plane.render.static import (
+    NODE_EVENTS,
+    SEEDED_FILES,
+    SILENCED_EVENTS,
+    NodeStart,
+    render_node,
+)
 
 NODE = NodeStart(
     name="lab",
@@ -70,3 +76,9 @@ def test_files_edited_over_ami_include_no_others() -> None:
 def test_a_line_break_in_a_setting_is_refused_with_its_name() -> None:
     with pytest.raises(UnsafeValue, match="realm"):
         replace(NODE, realm="asterisk\n[evil]")
+
+
+def test_no_event_the_control_plane_wants_is_silenced() -> None:
+    assert not set(NODE_EVENTS) & set(SILENCED_EVENTS)
+    manager = render_node(NODE)["manager.conf"]
+    assert f"disabledevents = {','.join(SILENCED_EVENTS)}" in manager
