@@ -1,0 +1,1 @@
+"""Handset files: a neutral set-up goes in, the files a family asks for come out. Pure."""

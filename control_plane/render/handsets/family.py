@@ -1,0 +1,76 @@
+"""What a handset family is: how it asks, how it logs in, how it is told to ask again, what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from control_plane.render.handsets.setup import HandsetFile, HandsetSetup
+
+
+class HttpLogin(StrEnum):
+    """How the family answers a 401 (RFC 7616, RFC 7617). Basic is offered over TLS only."""
+
+    DIGEST = "digest"
+    BASIC = "basic"
+    NONE = "none"
+
+
+class Fetch(StrEnum):
+    """How a family can fetch its files."""
+
+    HTTPS = "https"
+    HTTP = "http"
+    TFTP = "tftp"
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueModel:
+    """One line of a vendor's `models.csv`; `hardware_code` is in the name of the family's common file, if any."""
+
+    vendor: str
+    family: str
+    name: str
+    lines: int
+    keys: int
+    hardware_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One file a handset asks for when it boots.
+
+    `name` with {mac}, {MAC}, {model}, {code} as the handset spells them. `needed`: boot ends here without it.
+    `stop_if_found`: what follows is only fetched when the file names it.
+    """
+
+    name: str
+    needed: bool = False
+    stop_if_found: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family of a vendor. `resync` and `reboot` are values of the Event header of a SIP NOTIFY."""
+
+    id: str
+    vendor: str
+    title: str
+    login: HttpLogin
+    fetches: tuple[Fetch, ...]
+    resync: str
+    reboot: str
+    user_agent: str
+    """Regular expression that the family's HTTP User-Agent matches."""
+    boot: tuple[Step, ...]
+    render: Callable[[HandsetSetup, CatalogueModel], tuple[HandsetFile, ...]]
+    supports: frozenset[str]
+    """Of FEATURES, what the family's templates express."""
+    softphone: bool = False
+
+
+FEATURES = (
+    "tls", "srtp", "stun", "codecs", "dtmf", "mwi", "call_waiting", "blf", "speed_dial", "time_zone",
+    "language", "tones", "ntp", "passwords", "emergency", "digit_map", "phonebook", "polling", "custom_ca",
+)  # fmt: skip

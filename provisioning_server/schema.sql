@@ -1,0 +1,54 @@
+-- The published store: everything the provisioning server knows of a device, in one SQLite file.
+-- The control plane writes it, the provisioning server only reads it; neither knows the other's code.
+-- A device's row and its files are replaced in one transaction, so a handset never gets half of a change.
+
+CREATE TABLE IF NOT EXISTS meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+-- meta: 'schema' = '1'; 'sequence' counts every publication, so that a reader sees at once whether to look again.
+
+CREATE TABLE IF NOT EXISTS devices (
+    mac            TEXT PRIMARY KEY,              -- 12 lower-case hex digits; softphones: 's' and 11 more
+    vendor         TEXT NOT NULL,
+    family         TEXT NOT NULL,
+    model          TEXT NOT NULL,
+    state          TEXT NOT NULL CHECK (state IN ('enabled', 'disabled')),
+    -- SHA-256 (hex) of the path token, and of the one before it while a rotation is under way.
+    token          TEXT NOT NULL UNIQUE,
+    token_previous TEXT UNIQUE,
+    -- HTTP credentials. ha1 is MD5("user:realm:password") (RFC 7616 3.4.2), as handsets do MD5; the password has
+    -- at least 128 random bits, so a plain hash of it is no weaker than a slow one.
+    auth           TEXT NOT NULL CHECK (auth IN ('digest', 'basic', 'none')),
+    user           TEXT,
+    ha1            TEXT,
+    user_previous  TEXT,
+    ha1_previous   TEXT,
+    allowed        TEXT NOT NULL DEFAULT '[]',    -- JSON list of networks; empty: any
+    plain          INTEGER NOT NULL DEFAULT 0,    -- secrets also over HTTP and TFTP: the site allows it
+    certificate    TEXT NOT NULL DEFAULT 'off' CHECK (certificate IN ('off', 'optional', 'required')),
+    -- Enrolment: until this moment (ISO 8601, UTC) one fetch by bare MAC gets the bootstrap. NULL: closed.
+    window_id      TEXT,
+    window_until   TEXT,
+    user_agent     TEXT NOT NULL DEFAULT '',      -- regular expression the family's User-Agent matches; '' any
+    version        TEXT NOT NULL                  -- digest over all files of the device
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS files (
+    mac            TEXT NOT NULL,                 -- '' : common to all devices, holds no identity and no secret
+    name           TEXT NOT NULL,                 -- as the handset asks, in lower case: looked up without case
+    content        BLOB NOT NULL,
+    content_type   TEXT NOT NULL,
+    etag           TEXT NOT NULL,                 -- hex digest of the content
+    secret         INTEGER NOT NULL DEFAULT 0,    -- holds a credential: TLS only unless the device's `plain`
+    bootstrap      INTEGER NOT NULL DEFAULT 0,    -- served by bare MAC in an open window: URL and token only
+    PRIMARY KEY (mac, name)
+) WITHOUT ROWID;
+
+-- A link handed to a person for a softphone; it works once.
+CREATE TABLE IF NOT EXISTS links (
+    token          TEXT PRIMARY KEY,              -- SHA-256 (hex)
+    mac            TEXT NOT NULL,
+    name           TEXT NOT NULL,                 -- which of the device's files
+    valid_until    TEXT NOT NULL
+) WITHOUT ROWID;
