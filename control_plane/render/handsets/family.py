@@ -27,7 +27,7 @@ class Fetch(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CatalogueModel:
-    """One line of a vendor's `models.csv`; `hardware_code` is in the name of the family's common file, if any."""
+    """One line of a vendor's `models.csv`; `hardware_code` is in the family's common file name, if any."""
 
     vendor: str
     family: str

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from control_plane.domain.extension import Transport
 
-
 NO_SECRET = SecretStr("")
 
 
@@ -84,7 +83,7 @@ class LineSetup:
 
 @dataclass(frozen=True, slots=True)
 class KeySetup:
-    """One programmable key. `index` counts from 1; `value` is an extension, number or code ("" for a line)."""
+    """One programmable key. `index` counts from 1; `value` is an extension, number or code; "" for a line."""
 
     index: int
     kind: KeyKind
