@@ -197,6 +197,7 @@ class NumberOut(Out):
     extension: str | None
     status: NumberStatus
     label: str
+    main: bool
 
 
 class _NumberFields(TypedDict, total=False):
@@ -204,6 +205,7 @@ class _NumberFields(TypedDict, total=False):
     extension: Key | None
     status: NumberStatus | None
     label: Label | None
+    main: bool | None
 
 
 @strict

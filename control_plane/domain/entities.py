@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from control_plane.domain.regions import REGIONS, Region, RegionCode, is_e164, tidy
 
@@ -153,7 +153,11 @@ class NumberStatus(StrEnum):
 
 
 class PhoneNumber(Entity):
-    """A long number with its status and what it belongs to (R5)."""
+    """A long number with its status and what it belongs to (R5).
+
+    `main`: nominated as the main number of its organisation at its site (R8, A8). Such a number is inbound
+    only: it reaches no extension, and no extension calls from it.
+    """
 
     e164: PhoneNumberText
     site: Slug
@@ -161,6 +165,13 @@ class PhoneNumber(Entity):
     extension: Key | None = None
     status: NumberStatus = NumberStatus.AVAILABLE
     label: Label = ""
+    main: bool = False
+
+    @model_validator(mode="after")
+    def _main_has_no_extension(self) -> Self:
+        if self.main and self.extension is not None:
+            raise ValueError("extension: a main number is inbound only and belongs to no extension")
+        return self
 
 
 class Trunk(Entity):

@@ -160,6 +160,8 @@ def _require_free_number(model: Model, extension: Extension, e164: str) -> None:
     number = model.numbers.get(e164)
     if number is None or number.org != extension.org:
         raise InvalidField("number", f"{e164} is not a number of {extension.org}: allocate it first")
+    if number.main:
+        raise InvalidField("number", f"a main number is inbound only: choose another than {e164} (A8)")
     if number.extension not in (None, extension.key):
         raise InvalidField("number", f"{e164} belongs to extension {number.extension}: unassign it first")
     if number.site != extension.site:

@@ -24,9 +24,27 @@ def require_number(model: Model, e164: str) -> PhoneNumber:
     return found
 
 
+def require_only_main(model: Model, number: PhoneNumber) -> None:
+    """R8: an organisation has at most one main number at a site.
+
+    Raises: InvalidField, naming the other one.
+    """
+    if not number.main or number.org is None:
+        return
+    for other in model.numbers.values():
+        same = (other.org, other.site) == (number.org, number.site)
+        if same and other.main and other.e164 != number.e164:
+            raise InvalidField(
+                "main",
+                f"{other.e164} is the main number of {number.org} at {number.site} already, and there can be "
+                "one: take the nomination from it first (R8)",
+            )
+
+
 def _check_number(model: Model, number: PhoneNumber) -> None:
     require_reference(model.sites, number.site, "site", "site")
     require_reference(model.organisations, number.org, "org", "organisation")
+    require_only_main(model, number)
     if number.extension is None:
         return
     if number.org is None:
