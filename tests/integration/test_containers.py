@@ -27,6 +27,7 @@ from tests.lab import RunningLab, own_settings, running_lab_in
 pytestmark = pytest.mark.asterisk
 
 OUTSIDE = "+14155550123"
+IDENTIFY_CACHE = "identify"
 DIALPLAN = (
     "_+1212555XXXX,1,Dial(PJSIP/${CALLERID(num)}@trunk,20)",
     "_+1212555XXXX,2,Hangup(${HANGUPCAUSE})",
@@ -87,6 +88,8 @@ def trunked_lab(own_lab: RunningLab) -> RunningLab:
             await put(ami, "pbx/endpoint", "trunk", endpoint)
             identify = {"endpoint": "trunk", "match": settings.carrier_address}
             await put(ami, "pbx/identify", "trunk", identify)
+            # PJSIP keeps a copy of these: without this the first calls are refused, for up to five seconds.
+            await ami.action("SorceryMemoryCachePopulate", ("Cache", IDENTIFY_CACHE))
             await push_dialplan(ami)
 
     asyncio.run(push())
