@@ -3,7 +3,7 @@
 ControlPlaneError
   x DomainError     the request is wrong, never retry
       x InvalidField (InvalidFields) 422 · UnknownEntity 404 · InvariantViolation 422
-        · IllegalTransition 409 · Conflict 409 · StaleVersion 412
+        · IllegalTransition 409 · Conflict 409 · StaleVersion 412 · Forbidden 403
   x RenderError     the model cannot be expressed; never partial output
       x UnsafeValue · MissingTemplateValue
   x PlanError       StalePlan: plan again
@@ -80,6 +80,10 @@ class Conflict(DomainError):
 
 class StaleVersion(DomainError):
     """The entity changed since the caller read it."""
+
+
+class Forbidden(DomainError):
+    """Who asks sees it and may not do this with it."""
 
 
 class RenderError(ControlPlaneError):

@@ -15,12 +15,15 @@ from typing import Any
 
 import typer.main
 
+from control_plane.api.rights import RULES, Rule
 from control_plane.cli.app import app
+from control_plane.domain.accounts import Scope
 from control_plane.domain.features import FEATURE_CODES
 from control_plane.render.picture import graph_mermaid
+from control_plane.service.rights import SCOPES, Position
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("docs/architecture.md", "docs/commands.md", "docs/operator-guide.md")
+DOCUMENTS = ("docs/architecture.md", "docs/commands.md", "docs/operator-guide.md", "docs/security.md")
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -82,11 +85,38 @@ def _value(option: Any) -> str:
     return f" {option.metavar or option.name.strip('_').upper()}"
 
 
+def rights() -> str:
+    """Who may call which operation of the API."""
+    head = " | ".join(position.value for position in Position)
+    rows = "".join(
+        f"| `{name}` | {', '.join(sorted(rule.scopes))} | {_marks(rule)} |\n" for name, rule in RULES.items()
+    )
+    return f"| operation | scopes | {head} |\n|---|---|{'---|' * len(Position)}\n{rows}"
+
+
+def _marks(rule: Rule) -> str:
+    return " | ".join(
+        "" if position not in rule.who else "some fields" if position in rule.fields else "yes"
+        for position in Position
+    )
+
+
+def scopes() -> str:
+    """What a token of each position may have at most."""
+    rows = "".join(
+        f"| {position.value} | {', '.join(scope.value for scope in Scope if scope in SCOPES[position])} |\n"
+        for position in Position
+    )
+    return f"| who | scopes a token may have |\n|---|---|\n{rows}"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "call-path": call_path,
     "packages": packages,
     "feature-codes": feature_codes,
     "commands": commands,
+    "rights": rights,
+    "scopes": scopes,
 }
 
 

@@ -13,6 +13,7 @@ from starlette.routing import compile_path
 from control_plane.api import devices, documents, lines, nodes, places, problems, questions, tenants
 from control_plane.api.access import BearerToken, BodyLimit
 from control_plane.api.context import ApiPorts, require_known_query
+from control_plane.api.rights import authorise, require_rules
 
 API_VERSION = "1"
 PREFIX = "/api/v1"
@@ -75,6 +76,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
 
     Raises:
         ValueError: the token is empty.
+        TypeError: a route has no rule that says who may call it.
     """
     app = _Application(
         title="wirechief",
@@ -88,12 +90,15 @@ def create_app(ports: ApiPorts) -> FastAPI:
     )
     app.state.ports = ports
     app.state.nodes = ports.nodes
-    api = APIRouter(prefix=PREFIX, dependencies=[Depends(require_known_query)])
+    api = APIRouter(prefix=PREFIX, dependencies=[Depends(authorise), Depends(require_known_query)])
     app.state.query_names = app.query_names
     for router in _ROUTERS:
         api.include_router(router)
+    require_rules(route for router in _ROUTERS for route in router.routes)
     app.include_router(api)
     problems.install(app, app.methods_at)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
-    app.add_middleware(BearerToken, token=ports.token, open_paths=frozenset({OPENAPI_PATH}))
+    app.add_middleware(
+        BearerToken, token=ports.token, identify=ports.identify, open_paths=frozenset({OPENAPI_PATH})
+    )
     return app

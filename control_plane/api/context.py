@@ -10,20 +10,27 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Header, Request, Response
 from pydantic import SecretStr
 
+from control_plane.api.access import Identify
+from control_plane.api.caller import Calling
 from control_plane.api.nodes import NodePorts
 from control_plane.domain.entities import Entity
+from control_plane.domain.model import Model
 from control_plane.errors import InvalidField
 from control_plane.ports import Store
 from control_plane.service.devices import SipAddress
+from control_plane.service.rights import View
 from control_plane.service.writing import By, Saved
 
 E = TypeVar("E", bound=Entity)
 
-ACTOR = "api"
 _STRONG_ETAG = re.compile(r'"([0-9]{1,18})"')
 
 
 def _nothing() -> None:
+    return None
+
+
+async def _nobody(_: str) -> None:
     return None
 
 
@@ -36,6 +43,7 @@ class ApiPorts:
     sip: SipAddress
     nudge: Callable[[], None] = _nothing
     nodes: Mapping[str, NodePorts] = field(default_factory=dict)
+    identify: Identify = _nobody
 
 
 def etag(version: int) -> str:
@@ -109,19 +117,29 @@ class Write:
 Ports = Annotated[ApiPorts, Depends(ports_of)]
 
 
+async def _view(ports: Ports, caller: Calling) -> tuple[Model, View]:
+    model = (await ports.store.snapshot()).model
+    return model, View(caller, model)
+
+
+Viewing = Annotated[tuple[Model, View], Depends(_view)]
+"""The newest model, and what the caller sees of it."""
+
+
 async def _write(
     ports: Ports,
+    caller: Calling,
     response: Response,
     if_match: Annotated[
         str | None,
         Header(description='Only change the version with this ETag, such as "12"; else the answer is 412.'),
     ] = None,
 ) -> Write:
-    return Write(ports, response, By(ACTOR, expected_versions(if_match)))
+    return Write(ports, response, By(caller.name, expected_versions(if_match)))
 
 
-async def _create(ports: Ports, response: Response) -> Write:
-    return Write(ports, response, By(ACTOR))
+async def _create(ports: Ports, caller: Calling, response: Response) -> Write:
+    return Write(ports, response, By(caller.name))
 
 
 Writing = Annotated[Write, Depends(_write)]

@@ -12,7 +12,7 @@ from control_plane.api.problems import MEDIA_TYPE, FieldProblem, Problem
 
 Responses = dict[int | str, dict[str, Any]]
 
-_ALWAYS = (401, 500, 503)
+_ALWAYS = (401, 403, 500, 503)
 _WITH_BODY = (400, 413, 415, 422)
 
 
@@ -51,7 +51,9 @@ under a new revision, and pushed to Asterisk.
 * `PATCH` changes only the fields given (JSON merge patch, RFC 7396); null takes a field back to its default.
 * `ETag` is the version of one entity; send it back as `If-Match` so as not to overwrite somebody's change.
 * Every error is a problem (RFC 9457): `detail` is a sentence, `errors` names the fields and their rules.
-* Every request carries `Authorization: Bearer` with the token of the state directory's `secrets.json`.
+* Every request carries `Authorization: Bearer` with a token: of a log-in, a named one, or the machine's own
+  from the state directory's `secrets.json`.
+* What you may not see is answered 404, as if it were not there; what you see and may not do, 403.
 """
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Response
 
 from control_plane.api import documents
-from control_plane.api.context import Creating, Ports, Writing, etag
+from control_plane.api.context import Creating, Ports, Viewing, Writing, etag
 from control_plane.api.line_schemas import (
     ExtensionCredentials,
     ExtensionIn,
@@ -35,20 +35,21 @@ extensions = APIRouter(prefix="/organisations/{org}/extensions", tags=["extensio
 
 @numbers.get("", response_model=Listing[NumberOut], responses=documents.LIST)
 async def list_numbers(
-    ports: Ports,
+    viewing: Viewing,
     paging: Paged,
     org: Annotated[str | None, Query(description="Only numbers of this organisation.")] = None,
     site: Annotated[str | None, Query(description="Only numbers of this site.")] = None,
     status: Annotated[NumberStatus | None, Query(description="Only numbers of this status.")] = None,
 ) -> dict[str, object]:
     """Phone numbers; what is asked for is combined (R41)."""
-    model = (await ports.store.snapshot()).model
+    model, view = viewing
     return paging.listing(
         (e164, number)
         for e164, number in model.numbers.items()
         if (org is None or number.org == org)
         and (site is None or number.site == site)
         and (status is None or number.status is status)
+        and view.sees(number)
     )
 
 
@@ -81,11 +82,13 @@ async def delete_number(write: Writing, e164: str) -> None:
 
 
 @extensions.get("", response_model=Listing[ExtensionOut], responses=documents.LIST)
-async def list_extensions(ports: Ports, paging: Paged, org: str) -> dict[str, object]:
+async def list_extensions(viewing: Viewing, paging: Paged, org: str) -> dict[str, object]:
     """The organisation's extensions, by key."""
-    model = (await ports.store.snapshot()).model
+    model, view = viewing
     require_organisation(model, org)
-    return paging.listing((key, e) for (owner, key), e in model.extensions.items() if owner == org)
+    return paging.listing(
+        (key, e) for (owner, key), e in model.extensions.items() if owner == org and view.sees(e)
+    )
 
 
 @extensions.post("", status_code=201, response_model=ExtensionOut, responses=documents.CREATE)

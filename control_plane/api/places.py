@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from control_plane.api import documents
-from control_plane.api.context import Creating, Ports, Writing, etag
+from control_plane.api.context import Creating, Ports, Viewing, Writing, etag
 from control_plane.api.paging import Listing, Paged
 from control_plane.api.schemas import (
     OrganisationIn,
@@ -32,9 +32,10 @@ trunks = APIRouter(prefix="/trunks", tags=["trunks"])
 
 
 @organisations.get("", response_model=Listing[OrganisationOut], responses=documents.LIST)
-async def list_organisations(ports: Ports, paging: Paged) -> dict[str, object]:
+async def list_organisations(viewing: Viewing, paging: Paged) -> dict[str, object]:
     """The operator and the occupiers, by id."""
-    return paging.listing((await ports.store.snapshot()).model.organisations.items())
+    model, view = viewing
+    return paging.listing((id_, org) for id_, org in model.organisations.items() if view.sees(org))
 
 
 @organisations.post("", status_code=201, response_model=OrganisationOut, responses=documents.CREATE)
@@ -68,9 +69,10 @@ async def delete_organisation(write: Writing, org: str) -> None:
 
 
 @sites.get("", response_model=Listing[SiteOut], responses=documents.LIST)
-async def list_sites(ports: Ports, paging: Paged) -> dict[str, object]:
+async def list_sites(viewing: Viewing, paging: Paged) -> dict[str, object]:
     """The sites, by id."""
-    return paging.listing((await ports.store.snapshot()).model.sites.items())
+    model, view = viewing
+    return paging.listing((id_, site) for id_, site in model.sites.items() if view.sees(site))
 
 
 @sites.post("", status_code=201, response_model=SiteOut, responses=documents.CREATE)

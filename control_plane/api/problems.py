@@ -18,6 +18,7 @@ from control_plane.errors import (
     AsteriskError,
     Conflict,
     ControlPlaneError,
+    Forbidden,
     IllegalTransition,
     InvalidField,
     InvariantViolation,
@@ -37,6 +38,7 @@ RETRY_AFTER_S = 1
 
 # The first match wins: a class stands before those it derives from.
 _STATUS: tuple[tuple[type[ControlPlaneError], int, str], ...] = (
+    (Forbidden, 403, "forbidden"),
     (InvalidField, 422, "invalid-field"),
     (InvariantViolation, 422, "invariant-violation"),
     (UnknownEntity, 404, "unknown-entity"),
@@ -50,7 +52,8 @@ _STATUS: tuple[tuple[type[ControlPlaneError], int, str], ...] = (
     (AsteriskError, 502, "asterisk-refused"),
 )
 _REMEDIES = {
-    401: "Send the header Authorization: Bearer with the token from secrets.json in the state directory.",
+    401: "Send the header Authorization: Bearer with a token that is in force: your own, of a log-in, or the "
+    "machine's from secrets.json in the state directory.",
     404: "There is nothing at this address; the list of addresses is at /api/v1/openapi.json.",
     405: "This address does not take this method; see the Allow header.",
     413: "The request body is too large: at most 64 KiB are taken.",

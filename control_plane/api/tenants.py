@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from control_plane.api import documents
-from control_plane.api.context import Creating, Ports, Writing, etag
+from control_plane.api.context import Creating, Ports, Viewing, Writing, etag
 from control_plane.api.paging import Listing, Paged
 from control_plane.api.schemas import (
     CodeGiven,
@@ -85,11 +85,11 @@ async def clear_authorization_code(write: Writing, org: str, site: str) -> None:
 
 
 @people.get("", response_model=Listing[PersonOut], responses=documents.LIST)
-async def list_people(ports: Ports, paging: Paged, org: str) -> dict[str, object]:
+async def list_people(viewing: Viewing, paging: Paged, org: str) -> dict[str, object]:
     """The organisation's people, by id."""
-    model = (await ports.store.snapshot()).model
+    model, view = viewing
     require_organisation(model, org)
-    return paging.listing((p.id, p) for p in model.people.values() if p.org == org)
+    return paging.listing((p.id, p) for p in model.people.values() if p.org == org and view.sees(p))
 
 
 @people.post("", status_code=201, response_model=PersonOut, responses=documents.CREATE)

@@ -1,0 +1,224 @@
+"""Who may call which operation: the table of rights, and the check that every request passes.
+
+A new endpoint needs one line in RULES, under the name of its function; the application does not start without
+it. The line says which scopes its token needs and who may call it:
+
+    "get_group": Rule(READ, TENANT_READS),
+    "create_group": Rule(WRITE, TENANT_CHANGES),
+
+An address that names something (/organisations/{org}/...) is checked before the endpoint runs: a tenant who
+does not see it gets 404. Where an address alone does not say whose things are answered, as a listing over all
+tenants does not, the endpoint has to leave out what the caller does not see (`Viewing` in context.py), and
+its rule says so: `filtered=True`. `fields` limits what some may change in a body. A path parameter that
+names something outside an organisation is taught to service/rights.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from control_plane.api.caller import caller_of
+from control_plane.api.context import Ports
+from control_plane.domain.accounts import Scope
+from control_plane.errors import Forbidden
+from control_plane.service.rights import Caller, Position, View
+
+READ: Final = frozenset({Scope.READ})
+WRITE: Final = frozenset({Scope.WRITE})
+SECRETS: Final = frozenset({Scope.SECRETS})
+PUSH: Final = frozenset({Scope.PUSH})
+
+Who = frozenset[Position]
+
+OPERATOR_CHANGES: Final[Who] = frozenset({Position.OPERATOR_ADMIN})
+OPERATOR_READS: Final[Who] = OPERATOR_CHANGES | {Position.OPERATOR_READER}
+TENANT_CHANGES: Final[Who] = OPERATOR_CHANGES | {Position.OCCUPIER_ADMIN}
+TENANT_READS: Final[Who] = TENANT_CHANGES | OPERATOR_READS | {Position.OCCUPIER_READER}
+OWN_CHANGES: Final[Who] = TENANT_CHANGES | {Position.PERSON}
+"""The tenant's administrator, and a person for what is his own."""
+OWN_READS: Final[Who] = TENANT_READS | {Position.PERSON}
+POOL_CHANGES: Final[Who] = OPERATOR_CHANGES | {Position.CARRIER}
+EVERYBODY: Final[Who] = frozenset(Position)
+
+OWN_EXTENSION_FIELDS: Final = frozenset(
+    {
+        "label",
+        "voicemail_pin",
+        "ring_devices",
+        "primary_device",
+        "call_waiting",
+        "dnd",
+        "dnd_action",
+        "forwarding",
+        "no_answer",
+    }
+)
+"""What a person sets for himself (R11); what costs or restricts is the administrator's (R107)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may call an operation, with a token of which scopes."""
+
+    scopes: frozenset[Scope]
+    who: Who
+    filtered: bool = False
+    """The endpoint itself sees to it that the answer has nothing the caller does not see."""
+    fields: Mapping[Position, frozenset[str]] = field(default_factory=dict)
+    """The fields of the body that these may give; others may give all."""
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    # organisations, sites, trunks
+    "list_organisations": Rule(READ, OWN_READS, filtered=True),
+    "create_organisation": Rule(WRITE, OPERATOR_CHANGES),
+    "get_organisation": Rule(READ, OWN_READS, filtered=True),
+    "patch_organisation": Rule(WRITE, OPERATOR_CHANGES),
+    "delete_organisation": Rule(WRITE, OPERATOR_CHANGES),
+    "list_sites": Rule(READ, EVERYBODY, filtered=True),
+    "create_site": Rule(WRITE, OPERATOR_CHANGES),
+    "get_site": Rule(READ, EVERYBODY),
+    "patch_site": Rule(WRITE, OPERATOR_CHANGES),
+    "delete_site": Rule(WRITE, OPERATOR_CHANGES),
+    "list_trunks": Rule(READ, OPERATOR_READS),
+    "create_trunk": Rule(WRITE, OPERATOR_CHANGES),
+    "get_trunk": Rule(READ, OPERATOR_READS),
+    "patch_trunk": Rule(WRITE, OPERATOR_CHANGES),
+    "delete_trunk": Rule(WRITE, OPERATOR_CHANGES),
+    # tenants
+    "list_occupancies": Rule(READ, TENANT_READS),
+    "create_occupancy": Rule(WRITE, OPERATOR_CHANGES),
+    "get_occupancy": Rule(READ, TENANT_READS),
+    "patch_occupancy": Rule(WRITE, OPERATOR_CHANGES),
+    "delete_occupancy": Rule(WRITE, OPERATOR_CHANGES),
+    "set_authorization_code": Rule(WRITE | SECRETS, TENANT_CHANGES),
+    "clear_authorization_code": Rule(WRITE, TENANT_CHANGES),
+    "list_people": Rule(READ, OWN_READS, filtered=True),
+    "create_person": Rule(WRITE, TENANT_CHANGES),
+    "get_person": Rule(READ, OWN_READS),
+    "patch_person": Rule(WRITE, TENANT_CHANGES),
+    "delete_person": Rule(WRITE, TENANT_CHANGES),
+    # extensions and devices
+    "list_extensions": Rule(READ, OWN_READS, filtered=True),
+    "create_extension": Rule(WRITE, TENANT_CHANGES),
+    "get_extension": Rule(READ, OWN_READS),
+    "patch_extension": Rule(WRITE, OWN_CHANGES, fields={Position.PERSON: OWN_EXTENSION_FIELDS}),
+    "delete_extension": Rule(WRITE, TENANT_CHANGES),
+    "get_extension_credentials": Rule(SECRETS, OWN_CHANGES),
+    "list_devices": Rule(READ, OWN_READS),
+    "create_device": Rule(WRITE | SECRETS, TENANT_CHANGES),
+    "get_device": Rule(READ, OWN_READS),
+    "patch_device": Rule(WRITE, OWN_CHANGES),
+    "delete_device": Rule(WRITE, TENANT_CHANGES),
+    "get_device_credentials": Rule(SECRETS, OWN_CHANGES),
+    "rotate_device_password": Rule(WRITE | SECRETS, OWN_CHANGES),
+    # numbers
+    "list_numbers": Rule(READ, EVERYBODY, filtered=True),
+    "create_number": Rule(
+        WRITE,
+        POOL_CHANGES,
+        filtered=True,  # with these fields it can only be one of the pool
+        fields={Position.CARRIER: frozenset({"e164", "site", "label", "main"})},
+    ),
+    "get_number": Rule(READ, EVERYBODY),
+    "patch_number": Rule(
+        WRITE,
+        POOL_CHANGES | TENANT_CHANGES,
+        fields={
+            Position.OCCUPIER_ADMIN: frozenset({"extension", "label"}),
+            Position.CARRIER: frozenset({"site", "label", "main"}),
+        },
+    ),
+    "delete_number": Rule(WRITE, POOL_CHANGES),
+    # questions
+    "explain": Rule(READ, OPERATOR_READS),
+    "list_audit": Rule(READ, OPERATOR_READS),
+    # nodes
+    "list_nodes": Rule(READ, OPERATOR_READS),
+    "get_node": Rule(READ, OPERATOR_READS),
+    "get_contacts": Rule(READ, OPERATOR_READS),
+    "make_plan": Rule(READ, OPERATOR_READS),
+    "find_drift": Rule(READ, OPERATOR_READS),
+    "apply_plan": Rule(PUSH, OPERATOR_CHANGES),
+    "follow": Rule(PUSH, OPERATOR_CHANGES),
+    "get_calls": Rule(READ, OPERATOR_READS),
+    "get_blocked": Rule(READ, OPERATOR_READS),
+    "unblock_all": Rule(PUSH, OPERATOR_CHANGES),
+    "unblock": Rule(PUSH, OPERATOR_CHANGES),
+}
+
+_BOUND: Final = frozenset({"org", "e164", "site"})
+"""Path parameters that say whose a thing is."""
+_PERSONAL: Final = frozenset({"key", "person"})
+"""Path parameters below {org} that say whether a thing is a person's own."""
+
+
+def require_rules(routes: Iterable[object], rules: Mapping[str, Rule] = RULES) -> None:
+    """Nothing, when every route has a rule that can be kept.
+
+    Raises: TypeError, which says what to add.
+    """
+    found = [route for route in routes if isinstance(route, APIRoute)]
+    for route in found:
+        _require_rule(route, rules.get(route.name))
+    unused = set(rules) - {route.name for route in found}
+    if unused:
+        raise TypeError(f"RULES in api/rights.py names no operation with {', '.join(sorted(unused))}")
+
+
+def _require_rule(route: APIRoute, rule: Rule | None) -> None:
+    where = f"{'/'.join(sorted(route.methods or ()))} {route.path} ({route.name})"
+    if rule is None:
+        raise TypeError(
+            f'{where} has no rule: add a line such as "{route.name}": Rule(READ, TENANT_READS) to RULES in '
+            "api/rights.py, which says who may call it."
+        )
+    names = set(route.param_convertors)
+    tenants = rule.who - OPERATOR_READS
+    needed = _PERSONAL if Position.PERSON in tenants and "org" in names else _BOUND
+    if tenants and not rule.filtered and not names & needed:
+        raise TypeError(
+            f"{where} lets in {_listed(tenants)}, but its address does not say whose things it answers "
+            f"(by one of {_listed(needed)}): leave out in the endpoint what `Viewing` does not see and say "
+            "filtered=True, or let in fewer."
+        )
+
+
+async def authorise(request: Request, ports: Ports) -> None:
+    """The check before every endpoint: what the address names is there for the caller, and he may do this.
+
+    Raises: UnknownEntity, Forbidden.
+    """
+    caller, rule = await caller_of(request), RULES[request.scope["route"].name]
+    if request.path_params and not caller.sees_everything:
+        View(caller, (await ports.store.snapshot()).model).require(request.path_params)
+    _require_allowed(caller, rule)
+    allowed = rule.fields.get(caller.position)
+    if allowed is not None:
+        _require_fields(await request.json(), allowed)
+
+
+def _require_allowed(caller: Caller, rule: Rule) -> None:
+    if caller.position not in rule.who:
+        raise Forbidden(f"A {caller.position} may not do this; it takes {_listed(rule.who)}.")
+    missing = rule.scopes - caller.scopes
+    if missing:
+        raise Forbidden(f"This token may not do this: it lacks the scope {_listed(missing)}.")
+
+
+def _require_fields(body: object, allowed: frozenset[str]) -> None:
+    beyond = set(body) - allowed if isinstance(body, dict) else set()
+    if beyond:
+        raise Forbidden(
+            f"You may not set {_listed(beyond)} here; yours to set are {_listed(allowed)}. "
+            "Ask your administrator."
+        )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(sorted(values))
