@@ -41,8 +41,10 @@ CREATE TABLE IF NOT EXISTS files (
     content_type   TEXT NOT NULL,
     etag           TEXT NOT NULL,                 -- hex digest of the content
     secret         INTEGER NOT NULL DEFAULT 0,    -- holds a credential: TLS only unless the device's `plain`
-    bootstrap      INTEGER NOT NULL DEFAULT 0,    -- served by bare MAC in an open window: URL and token only
-    PRIMARY KEY (mac, name)
+    -- Served by bare MAC in an open window: URL, token and login only. It has the name of the file that is served
+    -- at the device's own URL, as a handset asks for the same name at both: the bare MAC never gets the other.
+    bootstrap      INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (mac, bootstrap, name)
 ) WITHOUT ROWID;
 
 -- A link handed to a person for a softphone; it works once.

@@ -41,13 +41,23 @@ class CatalogueModel:
 class Step:
     """One file a handset asks for when it boots.
 
-    `name` with {mac}, {MAC}, {model}, {code} as the handset spells them. `needed`: boot ends here without it.
-    `stop_if_found`: what follows is only fetched when the file names it.
+    `name` with {mac} (lower case), {MAC}, {model}, {model_lower}, {code}: see `spelled`. `needed`: boot
+    ends here without it. `stop_if_found`: what follows is only fetched when the file names it.
     """
 
     name: str
     needed: bool = False
     stop_if_found: bool = False
+
+    def spelled(self, mac: str, model: CatalogueModel) -> str:
+        """The name as this handset asks for it; format specifications work, as in {code:0>12}."""
+        return self.name.format(
+            mac=mac.lower(),
+            MAC=mac.upper(),
+            model=model.name,
+            model_lower=model.name.lower(),
+            code=model.hardware_code,
+        )
 
 
 @dataclass(frozen=True, slots=True)

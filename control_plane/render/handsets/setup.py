@@ -131,6 +131,8 @@ class HandsetSetup:
     model: str
     server: Server
     time_zone: str
+    year: int
+    """Whose clock changes apply: rules differ from year to year, and nothing here reads a clock."""
     lines: tuple[LineSetup, ...] = ()
     keys: tuple[KeySetup, ...] = ()
     contacts: tuple[Contact, ...] = ()

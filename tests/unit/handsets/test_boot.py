@@ -1,0 +1,90 @@
+"""Every family boots: from its bare MAC to the bootstrap, and from there to the account it registers with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from control_plane.render.handsets.families import CATALOGUE, render_handset
+from tests.handsets.boot import Boot, BootFailed, Provisioning, from_files
+from tests.handsets.setups import MAC, full_setup
+from tests.handsets.told import own_files
+from tests.handsets.witnesses import WITNESSES
+
+FAMILY_MODELS = [(family, model) for family in sorted(WITNESSES) for model in WITNESSES[family].models]
+
+
+def boot(family: str, model: str, **changes: object) -> Boot:
+    files = render_handset(full_setup(CATALOGUE.model(model), **changes))
+    return WITNESSES[family].handset().boot(MAC, model, from_files(own_files(files)))
+
+
+@pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
+def test_a_handset_finds_its_account(family: str, model: str) -> None:
+    setup = full_setup(CATALOGUE.model(model))
+    account = boot(family, model).accounts[0]
+    line = setup.lines[0]
+    assert (account.user, account.password, account.host, account.port, account.transport) == (
+        line.sip_user,
+        line.sip_password.get_secret_value(),
+        line.host,
+        line.port,
+        line.transport,
+    )
+
+
+@pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
+def test_a_handset_asks_as_the_catalogue_says(family: str, model: str) -> None:
+    entry = CATALOGUE.model(model)
+    catalogued = CATALOGUE.family(entry)
+    asked = boot(family, model).asked
+    steps = [step.spelled(MAC, entry) for step in catalogued.boot]
+    assert [name for name in steps if name in asked] == asked[: len(asked)][: len(steps)]
+    handset = WITNESSES[family].handset()
+    assert re.fullmatch(catalogued.user_agent, handset.user_agent(MAC, model))
+    assert handset.login == catalogued.login
+
+
+@pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
+def test_the_bootstrap_leads_to_the_handsets_own_url(family: str, model: str) -> None:
+    setup = full_setup(CATALOGUE.model(model))
+    files = {file.name: file.content for file in render_handset(setup) if file.bootstrap}
+    booted = WITNESSES[family].handset().boot(MAC, model, from_files(files))
+    assert booted.provisioning == Provisioning(
+        setup.server.url, setup.server.user, setup.server.password.get_secret_value()
+    )
+    assert booted.accounts == ()
+
+
+@pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
+def test_without_its_file_a_handset_has_no_account(family: str, model: str) -> None:
+    files = own_files(render_handset(full_setup(CATALOGUE.model(model))))
+    common = {name: content for name, content in files.items() if MAC not in name.lower()}
+    with pytest.raises(BootFailed):
+        WITNESSES[family].handset().boot(MAC, model, from_files(common))
+
+
+@pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
+def test_a_handset_that_lost_its_line_registers_nothing(family: str, model: str) -> None:
+    assert boot(family, model, lines=(), keys=()).accounts == ()
+
+
+def test_a_yealink_boot_file_hides_what_it_does_not_name() -> None:
+    files = own_files(render_handset(full_setup(CATALOGUE.model("T46U"))))
+    files["y000000000000.boot"] = b'#!version:1.0.0.1\ninclude:config "special.cfg"\n'
+    with pytest.raises(BootFailed, match=r"special\.cfg"):
+        WITNESSES["yealink_t"].handset().boot(MAC, "T46U", from_files(files))
+
+
+def test_names_are_unique_to_a_handset() -> None:
+    one, other = (
+        {
+            file.name
+            for file in render_handset(replace(full_setup(CATALOGUE.model("T46U")), mac=mac))
+            if file.secret
+        }
+        for mac in ("805ec0000001", "805ec0000002")
+    )
+    assert not one & other
