@@ -83,6 +83,7 @@ async def serve(wiring: Wiring) -> None:
             application(plane),
             host=settings.api_host,
             port=settings.api_port,
+            http="h11",
             log_config=None,
             access_log=False,
             server_header=False,

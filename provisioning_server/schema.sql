@@ -1,4 +1,4 @@
--- The published store: everything the provisioning server knows of a device, in one SQLite file.
+-- The published store: everything the provisioning server knows of a device, in one SQLite file (WAL).
 -- The control plane writes it, the provisioning server only reads it; neither knows the other's code.
 -- A device's row and its files are replaced in one transaction, so a handset never gets half of a change.
 
@@ -7,6 +7,9 @@ CREATE TABLE IF NOT EXISTS meta (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 -- meta: 'schema' = '1'; 'sequence' counts every publication, so that a reader sees at once whether to look again.
+--       'realm' is the realm in every ha1 (default 'provisioning').
+--       'sha256' = '1' when every device with an ha1 has an ha1_sha256 too: SHA-256 is offered then.
+--       'upload_key' is the control plane's X25519 public key (64 hex digits), for what handsets send.
 
 CREATE TABLE IF NOT EXISTS devices (
     mac            TEXT PRIMARY KEY,              -- 12 lower-case hex digits; softphones: 's' and 11 more
@@ -15,10 +18,12 @@ CREATE TABLE IF NOT EXISTS devices (
     model          TEXT NOT NULL,
     state          TEXT NOT NULL CHECK (state IN ('enabled', 'disabled')),
     -- SHA-256 (hex) of the path token, and of the one before it while a rotation is under way.
+    -- A token is 16 to 128 characters of A-Z a-z 0-9 _ -, with at least 128 random bits.
     token          TEXT NOT NULL UNIQUE,
     token_previous TEXT UNIQUE,
     -- HTTP credentials. ha1 is MD5("user:realm:password") (RFC 7616 3.4.2), as handsets do MD5; the password has
     -- at least 128 random bits, so a plain hash of it is no weaker than a slow one.
+    -- 'digest' and 'basic' say what the family can; both are taken over TLS, digest alone without.
     auth           TEXT NOT NULL CHECK (auth IN ('digest', 'basic', 'none')),
     user           TEXT,
     ha1            TEXT,
@@ -31,7 +36,10 @@ CREATE TABLE IF NOT EXISTS devices (
     window_id      TEXT,
     window_until   TEXT,
     user_agent     TEXT NOT NULL DEFAULT '',      -- regular expression the family's User-Agent matches; '' any
-    version        TEXT NOT NULL                  -- digest over all files of the device
+    version        TEXT NOT NULL,                 -- digest over all files of the device
+    -- SHA-256("user:realm:password"), for handsets that do SHA-256 (RFC 7616 3.4.2).
+    ha1_sha256          TEXT,
+    ha1_sha256_previous TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS files (

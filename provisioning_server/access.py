@@ -1,0 +1,283 @@
+"""Who gets what: the one place where that is decided, for HTTP, HTTPS and TFTP alike. No I/O but lookups.
+
+Who is refused cannot tell why. Unknown, disabled, from a wrong network, without or with a wrong login: one
+answer, after the same work, at the same time after the question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
+
+from provisioning_server.certificates import Identity
+from provisioning_server.guard import Guard, network_of
+from provisioning_server.journal import Journal
+from provisioning_server.login import BasicLogin, DigestLogin, Logins, Verdict
+from provisioning_server.names import Area, Asked, mac_of, spellings
+from provisioning_server.store import Credential, Device, PublishedFile, PublishedStore
+
+NOBODY = Device(
+    mac="",
+    vendor="",
+    enabled=False,
+    token_only=False,
+    credentials=(Credential(secrets.token_hex(8), secrets.token_hex(16), secrets.token_hex(32)),),
+    allowed=(),
+    plain=False,
+    certificate="required",
+    window_id=None,
+    window_until=None,
+    user_agent=None,
+    version="",
+)
+"""Stands for a device that does not exist, so that looking at it costs what looking at one costs."""
+
+
+class Scheme(StrEnum):
+    """How a request came."""
+
+    HTTPS = "https"
+    HTTP = "http"
+    TFTP = "tftp"
+
+
+class Request(NamedTuple):
+    """What counts of a request. `target` is path and query as they came; `now` is of one steady clock."""
+
+    method: str
+    target: str
+    scheme: Scheme
+    address: str
+    user_agent: str
+    login: DigestLogin | BasicLogin | None
+    identity: Identity | None
+    now: float
+
+
+class Outcome(StrEnum):
+    """What becomes of a request."""
+
+    SERVE = "serve"
+    MISSING = "missing"
+    """Who asked is known; there is no such file."""
+    UNSAFE = "unsafe"
+    """Who asked is known; the file is a secret and the way it was asked for is not."""
+    UNKNOWN = "unknown"
+    """Nothing to be had here: 404, late."""
+    LOGIN = "login"
+    """Log in first: 401, late."""
+
+
+class Decision(NamedTuple):
+    """What to do. `spend` must be spent before the file is served. `guess`: counts against the address."""
+
+    outcome: Outcome
+    device: Device | None = None
+    file: PublishedFile | None = None
+    spend: str | None = None
+    stale: bool = False
+    guess: bool = False
+    reason: str = ""
+
+
+class Access:
+    """Decides; `extra` are common files that are not in the store."""
+
+    def __init__(
+        self,
+        store: PublishedStore,
+        journal: Journal,
+        logins: Logins,
+        guard: Guard,
+        extra: dict[str, PublishedFile] | None = None,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._logins = logins
+        self._guard = guard
+        self._extra = extra or {}
+
+    def decide(self, asked: Asked | None, request: Request) -> Decision:
+        """What to do about a request for `asked`; None is no path of ours.
+
+        Raises:
+            StoreUnavailable
+        """
+        if asked is None:
+            return Decision(Outcome.UNKNOWN, reason="path")
+        self._store.refresh()
+        match asked.area:
+            case Area.DEVICE:
+                return self._device(asked, request)
+            case Area.COMMON:
+                found = self._common(asked.name)
+                return (
+                    Decision(Outcome.SERVE, file=found) if found else Decision(Outcome.UNKNOWN, reason="name")
+                )
+            case Area.LINK:
+                return self._link(asked, request)
+            case _:
+                return self._enrolment(asked, request)
+
+    def authorised(self, asked: Asked, request: Request) -> Decision:
+        """Whether the device of the token is who asks; SERVE without a file when it is.
+
+        Raises:
+            StoreUnavailable
+        """
+        self._store.refresh()
+        return self._entry(asked, request)
+
+    def _device(self, asked: Asked, request: Request) -> Decision:
+        entry = self._entry(asked, request)
+        if entry.outcome is not Outcome.SERVE or entry.device is None:
+            return entry
+        device = entry.device
+        file = self._file_of(device.mac, asked.name) or self._common(asked.name)
+        if file is None:
+            return Decision(Outcome.MISSING, device)
+        if file.secret and not _is_safe(device, request):
+            return Decision(Outcome.UNSAFE, device, reason="clear text")
+        return Decision(Outcome.SERVE, device, file)
+
+    def _entry(self, asked: Asked, request: Request) -> Decision:
+        found = self._store.device_of_token(hashlib.sha256(asked.token.encode()).hexdigest())
+        device = found or NOBODY
+        verdict = self._verdict(device, request)
+        fits = _certificate_fits(device, request.identity) & _network_fits(device, request.address)
+        if found is not None and device.enabled and fits and verdict is Verdict.RIGHT:
+            return Decision(Outcome.SERVE, device)
+        if found is None:
+            reason = "token"
+        elif not device.enabled:
+            reason = "disabled"
+        else:
+            reason = f"login {verdict}" if fits else "network or certificate"
+        guess = found is None or not device.enabled or not fits or verdict is Verdict.WRONG
+        return Decision(Outcome.LOGIN, found, stale=verdict is Verdict.STALE, guess=guess, reason=reason)
+
+    def _verdict(self, device: Device, request: Request) -> Verdict:
+        if request.scheme is Scheme.TFTP:  # which has no logins: a site that allows it relies on the token
+            return Verdict.RIGHT if device.plain else Verdict.NONE
+        verdict = self._logins.verdict(
+            request.login,
+            device.credentials,
+            self._store.realm,
+            request.method,
+            request.target,
+            request.now,
+            tls=request.scheme is Scheme.HTTPS,
+        )
+        return Verdict.RIGHT if device.token_only else verdict
+
+    def _enrolment(self, asked: Asked, request: Request) -> Decision:
+        common = self._common(asked.name)
+        if common is not None:
+            return Decision(Outcome.SERVE, file=common)
+        named, seen = mac_of(asked.name), mac_of(request.user_agent)
+        mac = named or seen
+        if mac is None or request.method != "GET":
+            return Decision(Outcome.UNKNOWN, reason="no MAC" if mac is None else "method")
+        if not self._guard.may_enrol(request.address, request.now):
+            return Decision(Outcome.UNKNOWN, reason="limit")
+        found = self._store.device(mac)
+        device = found or NOBODY
+        file = self._file_of(mac, asked.name)
+        if found is None:
+            self._guard.named(request.address, mac, request.now)
+        reason = _why_no_enrolment(device, request, self._journal)
+        if seen is not None and seen != mac:
+            reason = "two MACs"
+        if found is None or reason:
+            return Decision(Outcome.UNKNOWN, found, reason=reason)
+        if file is None or not file.bootstrap or (file.secret and not _is_safe(device, request)):
+            return Decision(Outcome.UNKNOWN, found, reason="no bootstrap")
+        return Decision(Outcome.SERVE, device, file, spend=device.window_id)
+
+    def _link(self, asked: Asked, request: Request) -> Decision:
+        link = self._store.link(hashlib.sha256(asked.token.encode()).hexdigest())
+        device = (self._store.device(link.mac) if link else None) or NOBODY
+        file = self._store.file(device.mac, link.name) if link and device.mac else None
+        good = (
+            link is not None
+            and link.valid_until > datetime.now(UTC)
+            and not self._journal.is_spent(link.id)
+            and device.enabled
+            and _network_fits(device, request.address)
+        )
+        if not good or link is None or file is None:
+            return Decision(Outcome.UNKNOWN, guess=link is None, reason="link")
+        if request.method != "GET" or not _is_safe(device, request):
+            return Decision(Outcome.UNKNOWN, reason="method or clear text")
+        return Decision(Outcome.SERVE, device, file, spend=link.id)
+
+    def _file_of(self, mac: str, name: str) -> PublishedFile | None:
+        found = self._store.file(mac, name)
+        if found is None:
+            for spelling in spellings(name)[1:]:
+                found = found or self._store.file(mac, spelling)
+        return found
+
+    def _common(self, name: str) -> PublishedFile | None:
+        found = self._store.file("", name)
+        return self._extra.get(name) if found is None else found
+
+
+def _is_safe(device: Device, request: Request) -> bool:
+    return request.scheme is Scheme.HTTPS or device.plain
+
+
+def _why_no_enrolment(device: Device, request: Request, journal: Journal) -> str:
+    """Why a device may not enrol now; "" when it may."""
+    until = device.window_until
+    if not device.enabled:
+        return "disabled"
+    if device.window_id is None or until is None or until <= datetime.now(UTC):
+        return "no window"
+    if journal.is_spent(device.window_id):
+        return "window used"
+    if not _network_fits(device, request.address) or not _certificate_fits(device, request.identity):
+        return "network or certificate"
+    pattern = device.user_agent
+    if request.scheme is not Scheme.TFTP and pattern is not None and not pattern.search(request.user_agent):
+        return "user agent"
+    return ""
+
+
+def _certificate_fits(device: Device, identity: Identity | None) -> bool:
+    """Whether a client certificate says nothing against the device; a shared one says nothing."""
+    if device.certificate == "off":
+        return True
+    mac = identity.mac if identity else None
+    if mac is None:
+        return device.certificate == "optional"
+    return mac == device.mac
+
+
+def _network_fits(device: Device, address: str) -> bool:
+    if not device.allowed:
+        return True
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in device.allowed)
+
+
+@lru_cache(maxsize=16_384)
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
+
+
+def source_network(address: str) -> str:
+    """The network a device was first seen in: /24, or /64."""
+    parsed = _parsed(address)
+    if isinstance(parsed, IPv4Address):
+        return f"{IPv4Address(int(parsed) >> 8 << 8)}/24"
+    return network_of(address)

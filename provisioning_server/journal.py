@@ -1,0 +1,220 @@
+"""The journal: fetches, written twice a second, and what may happen once, written at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from provisioning_server.errors import JournalUnavailable, ServerError
+
+logger = logging.getLogger(__name__)
+
+FLUSH_S = 0.5
+NAMES_PER_DEVICE = 200
+"""A handset that is told 404 for ever new names does not fill the disk."""
+SPENT_KEPT = timedelta(days=400)
+_BUSY_S = 5.0
+_MAX_PENDING = 50_000
+_MAX_TEXT = 200
+_SCHEMA = Path(__file__).with_name("journal.sql")
+T = TypeVar("T")
+
+_PUT_FETCH = """
+INSERT INTO fetches (mac, name, at, status, etag, version, scheme, address, user_agent, count)
+SELECT :mac, :name, :at, :status, :etag, :version, :scheme, :address, :user_agent, :count
+WHERE EXISTS (SELECT 1 FROM fetches WHERE mac = :mac AND name = :name)
+   OR (SELECT count(*) FROM fetches WHERE mac = :mac) < :limit
+ON CONFLICT (mac, name) DO UPDATE SET at = excluded.at, status = excluded.status, etag = excluded.etag,
+    version = excluded.version, scheme = excluded.scheme, address = excluded.address,
+    user_agent = excluded.user_agent, count = count + excluded.count
+"""
+_PUT_BOUND = "INSERT OR IGNORE INTO bound (mac, certificate, network, at) VALUES (?, ?, ?, ?)"
+_SPEND = "INSERT OR IGNORE INTO spent (id, at, address) VALUES (?, ?, ?)"
+_UPLOAD = """
+INSERT INTO uploads (mac, name, at, sealed)
+SELECT ?1, ?2, ?3, ?4 WHERE (SELECT count(*) FROM uploads) < ?5
+"""
+
+
+@dataclass(slots=True)
+class Fetch:
+    """One file asked for by a known device."""
+
+    mac: str
+    name: str
+    status: int
+    scheme: str
+    address: str
+    user_agent: str
+    etag: str | None = None
+    version: str | None = None
+
+
+def printable(text: str, limit: int = _MAX_TEXT) -> str:
+    """`text` as it may stand in a journal or log: printable ASCII, not too long."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text[:limit])
+
+
+class Journal:
+    """Written by one thread of its own, so the disk never makes a request wait that need not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._connection: sqlite3.Connection | None = None
+        self._spent: set[str] = set()
+        self._bound: set[str] = set()
+        self._fetches: dict[tuple[str, str], dict[str, Any]] = {}
+        self._new_bound: list[tuple[str, str | None, str, str]] = []
+        self._dropped = 0
+
+    async def open(self) -> None:
+        """Opens or makes the journal.
+
+        Raises:
+            ServerError: it cannot be written.
+        """
+        try:
+            await self._in_thread(self._open)
+        except (sqlite3.Error, OSError) as exc:
+            raise ServerError(
+                f"The journal {self._path} cannot be written ({exc}): make it writable."
+            ) from exc
+
+    async def close(self) -> None:
+        """Writes what waits and closes."""
+        await self.flush()
+        await self._in_thread(self._close)
+        self._thread.shutdown()
+
+    async def run(self) -> None:
+        """Writes what waits, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    def fetched(self, fetch: Fetch) -> None:
+        """Takes note of a fetch; a second or so later it is in the file."""
+        key = (fetch.mac, fetch.name)
+        before = self._fetches.get(key)
+        if before is None and len(self._fetches) >= _MAX_PENDING:
+            self._dropped += 1
+            return
+        self._fetches[key] = {
+            "mac": fetch.mac,
+            "name": printable(fetch.name),
+            "at": _now(),
+            "status": fetch.status,
+            "etag": fetch.etag,
+            "version": fetch.version,
+            "scheme": fetch.scheme,
+            "address": fetch.address,
+            "user_agent": printable(fetch.user_agent),
+            "count": (before["count"] if before else 0) + 1,
+            "limit": NAMES_PER_DEVICE,
+        }
+
+    def bind(self, mac: str, certificate: str | None, network: str) -> None:
+        """Takes note of where a device logged in first; later ones change nothing."""
+        if mac not in self._bound:
+            self._bound.add(mac)
+            self._new_bound.append((mac, certificate, network, _now()))
+
+    def is_spent(self, identifier: str) -> bool:
+        """Whether this was spent, as far as this process knows; `spend` knows for certain."""
+        return identifier in self._spent
+
+    async def spend(self, identifier: str, address: str) -> bool:
+        """Whether the caller is the first ever to spend this; on disk when it returns.
+
+        Raises:
+            JournalUnavailable: it cannot be written, so nobody has spent it.
+        """
+        if identifier in self._spent:
+            return False
+        self._spent.add(identifier)  # whoever comes while we write is second
+        try:
+            return await self._in_thread(lambda: self._write(_SPEND, (identifier, _now(), address)) == 1)
+        except sqlite3.Error as exc:
+            self._spent.discard(identifier)
+            raise JournalUnavailable(str(exc)) from exc
+
+    async def upload(self, mac: str, name: str, sealed: bytes, limit: int) -> bool:
+        """Keeps a sealed file; False when `limit` of them wait already.
+
+        Raises:
+            JournalUnavailable: it cannot be written.
+        """
+        row = (mac, printable(name), _now(), sealed, limit)
+        try:
+            return await self._in_thread(lambda: self._write(_UPLOAD, row) == 1)
+        except sqlite3.Error as exc:
+            raise JournalUnavailable(str(exc)) from exc
+
+    async def flush(self) -> None:
+        """Writes what waits now; what cannot be written is dropped with a line in the log."""
+        if not self._fetches and not self._new_bound:
+            return
+        fetches, bound = list(self._fetches.values()), self._new_bound
+        self._fetches, self._new_bound = {}, []
+        if self._dropped:
+            logger.warning("event=journal_full dropped=%d", self._dropped)
+            self._dropped = 0
+        try:
+            await self._in_thread(lambda: self._put(fetches, bound))
+        except sqlite3.Error as exc:
+            self._bound.difference_update(row[0] for row in bound)
+            logger.error("event=journal_failed lost=%d reason=%r", len(fetches), str(exc))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA.read_text())
+        connection.execute("DELETE FROM spent WHERE at < ?", ((datetime.now(UTC) - SPENT_KEPT).isoformat(),))
+        self._spent = {row[0] for row in connection.execute("SELECT id FROM spent")}
+        self._bound = {row[0] for row in connection.execute("SELECT mac FROM bound")}
+        self._connection = connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> int:
+        return self._opened().execute(statement, values).rowcount
+
+    def _put(self, fetches: list[dict[str, Any]], bound: list[tuple[str, str | None, str, str]]) -> None:
+        connection = self._opened()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(_PUT_FETCH, fetches)
+            connection.executemany(_PUT_BOUND, bound)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise sqlite3.OperationalError("the journal is closed")
+        return self._connection
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

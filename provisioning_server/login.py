@@ -1,0 +1,262 @@
+"""HTTP logins of handsets: Digest (RFC 7616, and without qop as RFC 2069 had it) and Basic (RFC 7617).
+
+A nonce says itself when it was made and that it is ours, so nothing is kept for whoever only asks. What is
+kept is which counts of a nonce were used, and only for logins that were right.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import secrets
+from collections import OrderedDict
+from enum import StrEnum
+from typing import NamedTuple
+
+from provisioning_server.store import Credential
+
+NONCE_S = 300.0
+USED_NONCES = 65_536
+_REPLAY_WINDOW = 64
+_MAX_HEADER = 2048
+_STAMP = 8
+_RANDOM = 8
+_MAC = 16
+_COUNT = re.compile(r"[0-9a-fA-F]{1,8}")
+_ONLY = 1 << 32
+"""A count above all that fit into eight digits: after it, none is new."""
+_PARAMETER = re.compile(r'([A-Za-z0-9*_-]{1,20})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,\s*|$)')
+BASIC_ONLY = re.compile(r"algo|panasonic|aastra|mitel|snom|dag\d", re.IGNORECASE)
+"""User-Agents of families that cannot do Digest, or fall over when both are offered."""
+
+
+class Verdict(StrEnum):
+    """What a login is worth."""
+
+    RIGHT = "right"
+    STALE = "stale"
+    """Right, but its nonce has expired or was used: the handset shall try again, not ask a person."""
+    WRONG = "wrong"
+    NONE = "none"
+
+
+class DigestLogin(NamedTuple):
+    """The parameters of `Authorization: Digest`."""
+
+    user: str
+    nonce: str
+    uri: str
+    response: str
+    algorithm: str
+    qop: str
+    cnonce: str
+    nc: str
+
+
+class BasicLogin(NamedTuple):
+    """What `Authorization: Basic` holds."""
+
+    user: str
+    password: str
+
+
+class _Used:
+    """Which counts of one nonce were used: the highest, and a bit for each of those just below it."""
+
+    __slots__ = ("bits", "highest")
+
+    def __init__(self) -> None:
+        self.highest = 0
+        self.bits = 0
+
+    def take(self, count: int) -> bool:
+        """Whether this count is new; it is not afterwards."""
+        if count > self.highest:
+            step = min(count - self.highest, _REPLAY_WINDOW)
+            self.bits = ((self.bits << step) | 1) & ((1 << _REPLAY_WINDOW) - 1)
+            self.highest = count
+            return True
+        bit = 1 << (self.highest - count)
+        if self.highest - count >= _REPLAY_WINDOW or self.bits & bit:
+            return False
+        self.bits |= bit
+        return True
+
+
+def parse(header: str | None) -> DigestLogin | BasicLogin | None:
+    """The login in an Authorization header; None when there is none that can be understood."""
+    if not header or len(header) > _MAX_HEADER:
+        return None
+    scheme, _, rest = header.partition(" ")
+    match scheme.lower():
+        case "digest":
+            return _parsed_digest(rest.strip())
+        case "basic":
+            return _parsed_basic(rest.strip())
+        case _:
+            return None
+
+
+def _parsed_digest(text: str) -> DigestLogin | None:
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        match = _PARAMETER.match(text, at)
+        if match is None:
+            return None
+        name = match[1].lower()
+        if name in found:
+            return None  # two of one name: whoever stands between us may have read the other
+        found[name] = re.sub(r"\\(.)", r"\1", match[2]) if match[2] is not None else match[3]
+        at = match.end()
+    if not {"username", "nonce", "uri", "response"} <= found.keys():
+        return None
+    return DigestLogin(
+        found["username"],
+        found["nonce"],
+        found["uri"],
+        found["response"].lower(),
+        found.get("algorithm", "MD5").upper(),
+        found.get("qop", "").lower(),
+        found.get("cnonce", ""),
+        found.get("nc", ""),
+    )
+
+
+def _parsed_basic(text: str) -> BasicLogin | None:
+    try:
+        user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return BasicLogin(user, password) if colon else None
+
+
+class Logins:
+    """Challenges, and what answers to them are worth. Times are seconds of one clock, the caller's."""
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = key or secrets.token_bytes(32)
+        self._used: OrderedDict[str, _Used] = OrderedDict()
+        self._forgotten = float("-inf")
+
+    def challenges(
+        self, realm: str, now: float, *, tls: bool, sha256: bool, user_agent: str, stale: bool = False
+    ) -> list[bytes]:
+        """The values of WWW-Authenticate, best for old handsets first: many read only one."""
+        basic = f'Basic realm="{realm}", charset="UTF-8"'.encode()
+        if tls and BASIC_ONLY.search(user_agent):
+            return [basic]
+        nonce = self.nonce(now)
+        tail = f'realm="{realm}", nonce="{nonce}", qop="auth"{", stale=true" if stale else ""}'
+        algorithms = ("MD5", "SHA-256") if sha256 else ("MD5",)
+        offered = [f"Digest {tail}, algorithm={algorithm}".encode() for algorithm in algorithms]
+        return [*offered, basic] if tls else offered
+
+    def nonce(self, now: float) -> str:
+        """A nonce made now."""
+        head = int(now * 1000).to_bytes(_STAMP, "big", signed=True) + secrets.token_bytes(_RANDOM)
+        return base64.urlsafe_b64encode(head + self._proof(head)).decode()
+
+    def verdict(
+        self,
+        login: DigestLogin | BasicLogin | None,
+        credentials: tuple[Credential, ...],
+        realm: str,
+        method: str,
+        target: str,
+        now: float,
+        *,
+        tls: bool,
+    ) -> Verdict:
+        """What a login is worth for one request; `target` is path and query as they came."""
+        if login is None:
+            return Verdict.NONE
+        if isinstance(login, BasicLogin):
+            return Verdict.RIGHT if tls and _basic_fits(login, credentials, realm) else Verdict.WRONG
+        made = self._made(login.nonce)
+        if made is None or not _is_for(login.uri, target) or not _digest_fits(login, credentials, method):
+            # A nonce that is not ours may be one from before a restart: then ask again.
+            return Verdict.NONE if made is None else Verdict.WRONG
+        if now - made > NONCE_S or made <= self._forgotten or not self._take(login, made):
+            return Verdict.STALE
+        return Verdict.RIGHT
+
+    def _proof(self, head: bytes) -> bytes:
+        return hmac.digest(self._key, head, "sha256")[:_MAC]
+
+    def _made(self, nonce: str) -> float | None:
+        """When a nonce was made; None when it is not one of ours."""
+        try:
+            raw = base64.b64decode(nonce, altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        head, proof = raw[: _STAMP + _RANDOM], raw[_STAMP + _RANDOM :]
+        if len(head) != _STAMP + _RANDOM or not hmac.compare_digest(proof, self._proof(head)):
+            return None
+        return int.from_bytes(head[:_STAMP], "big", signed=True) / 1000
+
+    def _take(self, login: DigestLogin, made: float) -> bool:
+        """Whether this nonce and count are used for the first time. Without qop a nonce is good for one."""
+        if login.qop and _COUNT.fullmatch(login.nc) is None:
+            return False
+        count = int(login.nc, 16) if login.qop else _ONLY
+        used = self._used.get(login.nonce)
+        if used is None:
+            used = self._used[login.nonce] = _Used()
+            if len(self._used) > USED_NONCES:
+                gone, _ = self._used.popitem(last=False)
+                self._forgotten = max(self._forgotten, self._made(gone) or self._forgotten)
+        return count > 0 and used.take(count)
+
+
+def _is_for(uri: str, target: str) -> bool:
+    """Whether a login was made for this request: the same path and query, or a full URL that ends in it."""
+    if uri == target:
+        return True
+    if uri.lower().startswith(("http://", "https://")):
+        return "/" + uri.split("//", 1)[1].partition("/")[2] == target
+    return False
+
+
+def _digest_fits(login: DigestLogin, credentials: tuple[Credential, ...], method: str) -> bool:
+    fits = False
+    for credential in credentials:
+        expected = _response(login, credential, method)
+        same_user = hmac.compare_digest(login.user.encode(), credential.user.encode())
+        fits |= hmac.compare_digest(login.response.encode(), expected.encode()) and same_user
+    return fits
+
+
+def _response(login: DigestLogin, credential: Credential, method: str) -> str:
+    """RFC 7616 3.4.1; RFC 2069 2.1.2 without qop."""
+    if login.algorithm == "SHA-256":
+        hashed, ha1 = _sha256, credential.ha1_sha256 or secrets.token_hex(32)
+    elif login.algorithm == "MD5":
+        hashed, ha1 = _md5, credential.ha1
+    else:
+        return secrets.token_hex(16)
+    if login.qop not in ("", "auth"):
+        return secrets.token_hex(16)
+    ha2 = hashed(f"{method}:{login.uri}")
+    middle = f"{login.nc}:{login.cnonce}:{login.qop}:" if login.qop else ""
+    return hashed(f"{ha1}:{login.nonce}:{middle}{ha2}")
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()  # what handsets do
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _basic_fits(login: BasicLogin, credentials: tuple[Credential, ...], realm: str) -> bool:
+    given = _md5(f"{login.user}:{realm}:{login.password}")
+    fits = False
+    for credential in credentials:
+        same_user = hmac.compare_digest(login.user.encode(), credential.user.encode())
+        fits |= hmac.compare_digest(given.encode(), credential.ha1.encode()) and same_user
+    return fits

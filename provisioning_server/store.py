@@ -1,0 +1,266 @@
+"""The published store, read-only: devices and their files, kept in memory until the next publication.
+
+Asking SQLite whether another process has committed costs about 5 microseconds, so every request asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import logging
+import re
+import sqlite3
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from provisioning_server.errors import StoreUnavailable
+from provisioning_server.settings import Network
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_REALM = "provisioning"
+CACHED_BYTES = 128 * 1024 * 1024
+CACHED_DEVICES = 100_000
+_BUSY_S = 0.2
+"""A writer in WAL mode never makes a reader wait; one that is not in WAL mode does, for its commit."""
+_FILE_OVERHEAD = 600
+"""Bytes a cached file takes besides its content."""
+_DEVICES = (
+    "SELECT mac, vendor, state, auth, allowed, plain, certificate, window_id, window_until, user_agent,"
+    " version, user, ha1, ha1_sha256, user_previous, ha1_previous, ha1_sha256_previous FROM devices"
+)
+_BY_MAC = f"{_DEVICES} WHERE mac = ?1"
+_BY_TOKEN = f"{_DEVICES} WHERE token = ?1"
+_BY_PREVIOUS_TOKEN = f"{_DEVICES} WHERE token_previous = ?1"
+_FILE = "SELECT name, content, content_type, etag, secret, bootstrap FROM files WHERE mac = ?1 AND name = ?2"
+_LINK = "SELECT token, mac, name, valid_until FROM links WHERE token = ?1"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One valid login: user and the hashes of "user:realm:password"."""
+
+    user: str
+    ha1: str
+    ha1_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A published device. `credentials` has two entries while a rotation is under way."""
+
+    mac: str
+    vendor: str
+    enabled: bool
+    token_only: bool
+    credentials: tuple[Credential, ...]
+    allowed: tuple[Network, ...]
+    plain: bool
+    certificate: str
+    window_id: str | None
+    window_until: datetime | None
+    user_agent: re.Pattern[str] | None
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A file, with the header fields that belong to it ready to be sent."""
+
+    name: str
+    content: bytes
+    etag: str
+    secret: bool
+    bootstrap: bool
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that works once."""
+
+    id: str
+    mac: str
+    name: str
+    valid_until: datetime
+
+
+class PublishedStore:
+    """Reads on the caller's thread: each read is a lookup by primary key or unique index."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self._data_version = -1
+        self._meta: dict[str, str] = {}
+        self._by_token: dict[str, Device] = {}
+        self._by_mac: dict[str, Device] = {}
+        self._files: OrderedDict[tuple[str, str], PublishedFile] = OrderedDict()
+        self._bytes = 0
+
+    def close(self) -> None:
+        """Forget everything and close the file."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._data_version = -1
+        self._forget()
+
+    def refresh(self) -> None:
+        """Makes the next reads those of the newest publication.
+
+        Raises:
+            StoreUnavailable: there is no store yet, or it cannot be read.
+        """
+        try:
+            connection = self._connection or self._open()
+            seen: int = connection.execute("PRAGMA data_version").fetchone()[0]
+            if seen != self._data_version:
+                self._look_again(connection)
+                self._data_version = seen
+        except (sqlite3.Error, OSError) as exc:
+            self._lost(exc)
+
+    def reopen_if_replaced(self) -> None:
+        """Opens the file anew when another one has taken its place (a restored backup). For a timer."""
+        with contextlib.suppress(OSError):
+            if self._connection is not None and self._path.stat().st_ino != self._inode:
+                self.close()
+
+    @property
+    def realm(self) -> str:
+        return self._meta.get("realm", DEFAULT_REALM)
+
+    @property
+    def offers_sha256(self) -> bool:
+        return self._meta.get("sha256") == "1"
+
+    @property
+    def upload_key(self) -> str | None:
+        return self._meta.get("upload_key")
+
+    def device_of_token(self, digest: str) -> Device | None:
+        """The device with this token now or before its last rotation; `digest` is SHA-256 in hex."""
+        known = self._by_token.get(digest)
+        if known is None:
+            row = self._one(_BY_TOKEN, digest) or self._one(_BY_PREVIOUS_TOKEN, digest)
+            if row is None:
+                return None
+            known = self._by_token[digest] = self._kept(row)
+        return known
+
+    def device(self, mac: str) -> Device | None:
+        """The device with this MAC address."""
+        known = self._by_mac.get(mac)
+        if known is None:
+            row = self._one(_BY_MAC, mac)
+            if row is None:
+                return None
+            known = self._kept(row)
+        return known
+
+    def file(self, mac: str, name: str) -> PublishedFile | None:
+        """A device's file, or with mac "" a common one; `name` is in lower case."""
+        key = (mac, name)
+        known = self._files.get(key)
+        if known is not None:
+            self._files.move_to_end(key)
+            return known
+        row = self._one(_FILE, mac, name)
+        return self._kept_file(key, published_file(*row)) if row is not None else None
+
+    def link(self, digest: str) -> Link | None:
+        """The link whose token has this SHA-256."""
+        row = self._one(_LINK, digest)
+        return Link(row[0], row[1], row[2].lower(), _moment(row[3])) if row is not None else None
+
+    def _open(self) -> sqlite3.Connection:
+        inode = self._path.stat().st_ino
+        connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
+        connection.execute("PRAGMA query_only = 1")
+        self._connection, self._inode, self._data_version = connection, inode, -1
+        return connection
+
+    def _look_again(self, connection: sqlite3.Connection) -> None:
+        self._forget()
+        self._meta = dict(connection.execute("SELECT key, value FROM meta"))
+
+    def _lost(self, exc: Exception) -> NoReturn:
+        self.close()
+        raise StoreUnavailable(str(exc)) from exc
+
+    def _forget(self) -> None:
+        self._by_token.clear()
+        self._by_mac.clear()
+        self._files.clear()
+        self._bytes = 0
+
+    def _one(self, statement: str, *values: str) -> tuple[Any, ...] | None:
+        if self._connection is None:
+            raise StoreUnavailable("not opened")
+        try:
+            row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+        except sqlite3.Error as exc:
+            self._lost(exc)
+        return row
+
+    def _kept(self, row: tuple[Any, ...]) -> Device:
+        if len(self._by_mac) >= CACHED_DEVICES:
+            self._by_mac.clear()
+            self._by_token.clear()
+        device = _device(row)
+        return self._by_mac.setdefault(device.mac, device)
+
+    def _kept_file(self, key: tuple[str, str], file: PublishedFile) -> PublishedFile:
+        self._files[key] = file
+        self._bytes += len(file.content) + _FILE_OVERHEAD
+        while self._bytes > CACHED_BYTES and len(self._files) > 1:
+            _, gone = self._files.popitem(last=False)
+            self._bytes -= len(gone.content) + _FILE_OVERHEAD
+        return file
+
+
+def published_file(
+    name: str, content: bytes, content_type: str, etag: str, secret: int = 0, bootstrap: int = 0
+) -> PublishedFile:
+    """A file with its header fields; what could break out of a header field is left out."""
+    headers = (
+        (b"content-type", _field(content_type)),
+        (b"etag", b'"' + _field(etag) + b'"'),
+        (b"content-length", str(len(content)).encode()),
+        (b"accept-ranges", b"bytes"),
+    )
+    return PublishedFile(name, content, etag, bool(secret), bool(bootstrap), headers)
+
+
+def _field(text: str) -> bytes:
+    return "".join(char for char in text if " " <= char <= "~" and char != '"').encode()
+
+
+def _device(row: tuple[Any, ...]) -> Device:
+    mac, vendor, state, auth, allowed, plain, certificate, window_id, until, user_agent, version = row[:11]
+    logins = (Credential(*row[11:14]), Credential(*row[14:17]))
+    return Device(
+        mac=mac,
+        vendor=vendor,
+        enabled=state == "enabled",
+        token_only=auth == "none",
+        credentials=tuple(login for login in logins if login.user and login.ha1),
+        allowed=tuple(ipaddress.ip_network(text, strict=False) for text in json.loads(allowed)),
+        plain=bool(plain),
+        certificate=certificate,
+        window_id=window_id,
+        window_until=_moment(until) if window_id and until else None,
+        user_agent=re.compile(user_agent) if user_agent else None,
+        version=version,
+    )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
