@@ -18,7 +18,7 @@ from provisioning_server.journal import Journal
 from provisioning_server.settings import Settings, Uploads
 from provisioning_server.store import PublishedStore
 
-LABEL = b"wirechief upload 1"
+LABEL = b"sealed upload 1"
 _KEY_BYTES = 32
 _NONCE = bytes(12)
 """Each file has a key of its own, so the nonce need not vary."""
