@@ -62,6 +62,8 @@ def application(plane: ControlPlane) -> FastAPI:
         store=plane.store,
         token=wiring.secrets.api_token,
         sip=wiring.sip_address,
+        tasks=plane.store,
+        clock=wiring.clock,
         nudge=plane.reconciler.nudge,
         nodes={settings.node: node},
     )

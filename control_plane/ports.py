@@ -15,6 +15,7 @@ from typing import Protocol
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
+from control_plane.plan.tasks import NewTask, Progress, Subject, Task, TaskFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +296,9 @@ class Transaction(Protocol):
         ...
 
 
+NO_OUTCOMES: Mapping[int, Progress] = {}
+
+
 class Store(Protocol):
     """The desired state. Raises StoreBusy when another writer does not let go in time."""
 
@@ -334,6 +338,39 @@ class Store(Protocol):
         """What was last pushed to and verified on a node: artefact key -> digest."""
         ...
 
-    async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
-        """Remember digests of verified artefacts; None forgets one."""
+    async def record_pushed(
+        self, node: str, digests: Mapping[str, str | None], outcomes: Mapping[int, Progress] = NO_OUTCOMES
+    ) -> None:
+        """Remember digests of verified artefacts (None forgets one), and how the push tasks of these
+        revisions stand, in one transaction."""
+        ...
+
+    async def open_pushes(self, node: str) -> Mapping[int, Progress]:
+        """Revision -> how its push to a node stands, of those that are not done; the newest MAX_OPEN."""
+        ...
+
+
+class TaskStore(Protocol):
+    """Tasks, beside the model. Those that are done are forgotten in the end, the oldest first."""
+
+    async def tasks(
+        self, wanted: TaskFilter, *, limit: int = 50, before_id: int = 0
+    ) -> tuple[Task, ...]:
+        """Newest first; `before_id` continues a listing."""
+        ...
+
+    async def task(self, id: int) -> Task:
+        """Raises: UnknownEntity."""
+        ...
+
+    async def add_task(self, actor: str, task: NewTask) -> Task:
+        """A task that is no push; pushes are born with their revision."""
+        ...
+
+    async def set_progress(self, id: int, progress: Progress) -> None:
+        """Keep how a task stands."""
+        ...
+
+    async def open_subjects(self) -> Mapping[tuple[str | None, int | None], tuple[Subject, ...]]:
+        """(node, revision) of each open push -> what it is about; for "update in progress" (R31)."""
         ...

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
-from control_plane.api import devices, documents, lines, nodes, places, problems, questions, tenants
+from control_plane.api import devices, documents, lines, nodes, places, problems, questions, tasks, tenants
 from control_plane.api.access import BearerToken, BodyLimit
 from control_plane.api.context import ApiPorts, require_known_query
 from control_plane.api.rights import authorise, require_rules
@@ -33,6 +33,7 @@ _ROUTERS = (
     questions.explanations,
     questions.audit,
     nodes.router,
+    tasks.router,
 )
 
 

@@ -16,7 +16,7 @@ from control_plane.api.nodes import NodePorts
 from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
 from control_plane.errors import InvalidField
-from control_plane.ports import Store
+from control_plane.ports import Clock, Store, TaskStore
 from control_plane.service.devices import SipAddress
 from control_plane.service.rights import View
 from control_plane.service.writing import By, Saved
@@ -41,6 +41,8 @@ class ApiPorts:
     store: Store
     token: SecretStr
     sip: SipAddress
+    tasks: TaskStore
+    clock: Clock
     nudge: Callable[[], None] = _nothing
     nodes: Mapping[str, NodePorts] = field(default_factory=dict)
     identify: Identify = _nobody

@@ -41,6 +41,7 @@ DELETE = _errors(404, 409, 412) | {204: {"headers": _REVISION}}
 ALWAYS = _errors()
 NODE = _errors(404, 502, 504)
 APPLY = _errors(404, 409, 502, 504, *_WITH_BODY)
+RETRY = _errors(404, 409, 422)
 UNBLOCK = _errors(404, 422, 502, 504)
 ASK = _errors(404, *_WITH_BODY)
 

@@ -20,6 +20,14 @@ BREATH_UNITS = 50
 """Units rendered before other tasks get a turn: about 5 ms."""
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The keys that may have changed, and the units each revision touched; None: everything was rendered."""
+
+    keys: frozenset[ArtefactKey] = frozenset()
+    revisions: Mapping[int, frozenset[Unit]] | None = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Desired:
     """What `node` should hold as of `revision` (-1: nothing was rendered yet)."""
@@ -31,25 +39,28 @@ class Desired:
     _keys: dict[Unit, tuple[ArtefactKey, ...]] = field(default_factory=dict)
     _owners: dict[ArtefactKey, Unit] = field(default_factory=dict)
 
-    async def follow(self, store: Store) -> frozenset[ArtefactKey]:
-        """Bring this up to the newest revision; returns the keys that may have changed.
+    async def follow(self, store: Store) -> Followed:
+        """Bring this up to the newest revision; what that moved.
 
         The cost is that of the units touched since the last call. Everything is rendered again only when the
         store no longer knows the single changes.
         """
         snapshot = await store.snapshot()
         if snapshot.revision == self.revision:
-            return frozenset()
+            return Followed()
         changes = await store.changes_since(self.revision) if self.revision >= 0 else None
+        revisions: Mapping[int, frozenset[Unit]] | None = None
         if changes is None:
             wanted: Iterable[Unit] = list(dict.fromkeys([*units(snapshot.model, self.node), *self._keys]))
         else:
             # A change newer than the snapshot must wait for its own snapshot, or it would be rendered from
             # a model that does not have it and then never again.
-            wanted = _touched(snapshot.model, (c for c in changes if c.revision <= snapshot.revision))
+            seen = [change for change in changes if change.revision <= snapshot.revision]
+            revisions = units_touched(snapshot.model, seen)
+            wanted = dict.fromkeys(unit for found in revisions.values() for unit in sorted(found))
         changed = await self._render_all(snapshot.model, wanted)
         self.revision = snapshot.revision
-        return changed
+        return Followed(changed, revisions)
 
     def units_of(self, keys: Iterable[ArtefactKey]) -> dict[ArtefactKey, Unit]:
         """What each key was rendered from, as far as it is desired."""
@@ -122,8 +133,10 @@ def _canonical(key: ArtefactKey, value: str) -> str:
     return text_of(content_of(value)) if key.holder is Holder.FILE else value
 
 
-def _touched(model: Model, changes: Iterable[EntityChange]) -> list[Unit]:
-    found: dict[Unit, None] = {}
+def units_touched(model: Model, changes: Iterable[EntityChange]) -> dict[int, frozenset[Unit]]:
+    """Revision -> the units that show its changes; `model` is the newest."""
+    found: dict[int, frozenset[Unit]] = {}
     for change in changes:
-        found.update(dict.fromkeys(sorted(touched(model, change.before, change.after))))
-    return list(found)
+        units_of_it = touched(model, change.before, change.after)
+        found[change.revision] = found.get(change.revision, frozenset()) | units_of_it
+    return found

@@ -6,7 +6,7 @@ concerned, whatever the number of extensions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from control_plane.apply.desired import Desired
 from control_plane.apply.holdings import Holdings
@@ -38,6 +38,11 @@ class Ledger:
     @property
     def unsettled(self) -> bool:
         return bool(self._unsettled)
+
+    @property
+    def unsettled_keys(self) -> Collection[ArtefactKey]:
+        """What is not in Asterisk as the model says; a view, not a copy."""
+        return self._unsettled.keys()
 
     def begin_read(self) -> None:
         """An audit starts reading: from here on, remember what is verified meanwhile."""

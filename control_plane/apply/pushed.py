@@ -1,10 +1,11 @@
-"""The durable memory of a node's pushes: digests of what was verified there, and reloads still owed."""
+"""The durable memory of a node's pushes: digests of what was verified there, reloads owed, tasks settled."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
+from control_plane.apply.taskbook import TaskBook
 from control_plane.plan.changes import digest
 from control_plane.ports import Store
 from control_plane.render.artefacts import ArtefactKey, Holder
@@ -23,16 +24,17 @@ class PushedRecord:
     where somebody edited Asterisk. Owed reloads are written at once, because nothing else would tell.
     """
 
-    def __init__(self, store: Store, node: str) -> None:
+    def __init__(self, store: Store, node: str, book: TaskBook) -> None:
         self._store = store
         self._node = node
+        self._book = book
         self._queue: dict[str, str | None] = {}  # values, not digests: those are made when there is time
         self.owed: set[str] = set()
 
     @property
     def pending(self) -> bool:
-        """Whether digests wait to be written."""
-        return bool(self._queue)
+        """Whether digests or outcomes of tasks wait to be written."""
+        return bool(self._queue) or self._book.pending
 
     async def load(self) -> dict[ArtefactKey, str]:
         """Every digest last written or queued, and `owed` as it was left."""
@@ -54,11 +56,14 @@ class PushedRecord:
             self.owed.discard(module)
 
     async def flush(self) -> None:
-        """Write up to FLUSH_MAX queued digests; they stay queued when that fails."""
+        """Write up to FLUSH_MAX queued digests and some outcomes; they stay queued when that fails."""
         batch = dict(islice(self._queue.items(), FLUSH_MAX))
-        if not batch:
+        outcomes = self._book.unwritten()
+        if not (batch or outcomes):
             return
-        await self._store.record_pushed(self._node, _digested(batch))
+        told = {revision: make() for revision, make in outcomes.items()}
+        await self._store.record_pushed(self._node, _digested(batch), told)
+        self._book.written(outcomes)
         for name, value in batch.items():
             if self._queue.get(name, _RELOAD) == value:
                 del self._queue[name]

@@ -26,11 +26,12 @@ from control_plane.apply.holdings import Holdings, read_holdings
 from control_plane.apply.ledger import Ledger
 from control_plane.apply.outcome import Applied
 from control_plane.apply.pushed import PushedRecord
+from control_plane.apply.taskbook import Standing, TaskBook
 from control_plane.domain.model import ExtensionId
 from control_plane.errors import DomainError, StalePlan
 from control_plane.plan.plan import Plan, without_mass_removal
 from control_plane.plan.steps import VOICEMAIL_MODULE
-from control_plane.ports import NodeLink, PhonePins, Store
+from control_plane.ports import Clock, NodeLink, PhonePins, Store
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, UnitKind
 from control_plane.render.units import DIALPLAN_FILE
 
@@ -77,10 +78,12 @@ class Pusher:
         intake: Intake,
         exclusive: Exclusive,
         pins: PhonePins,
+        clock: Clock,
     ) -> None:
         self.node = node
         self.ledger = Ledger(node)
-        self.record = PushedRecord(store, node)
+        self.book = TaskBook(clock)
+        self.record = PushedRecord(store, node, self.book)
         self.last_applied: Applied | None = None
         self.unreadable: str | None = None
         self.held_back = 0  # removals that wait for somebody's apply
@@ -135,12 +138,14 @@ class Pusher:
                 raise StalePlan("The model or Asterisk changed since this plan was made; make a new plan.")
             match push:
                 case Push.NOTHING:
-                    return plan, None
+                    applied = None
                 case Push.UNASKED:
-                    return plan, await self._run(self._cautious(plan))
+                    applied = await self._run(self._cautious(plan))
                 case Push.ALL:
                     self.held_back = 0
-                    return plan, await self._run(plan)
+                    applied = await self._run(plan)
+            self._settle_tasks()
+            return plan, applied
 
     async def follow(self, *, push: bool) -> Applied | None:
         """Push what the model changed since the last turn; what became of it, None when nothing was sent."""
@@ -149,9 +154,17 @@ class Pusher:
 
     async def _follow(self, *, push: bool) -> Applied | None:
         await self._refresh()
-        if not (push and self.ledger.unsettled):
-            return None
-        return await self._run(self._cautious(self.ledger.plan()), defer=DEFERRABLE)
+        applied = None
+        if push and self.ledger.unsettled:
+            applied = await self._run(self._cautious(self.ledger.plan()), defer=DEFERRABLE)
+        self._settle_tasks()
+        return applied
+
+    def _settle_tasks(self) -> None:
+        if self.ledger.trusted:
+            self.book.settle(
+                Standing(self.ledger.unsettled_keys, self.record.owed, self.ledger.desired.faults)
+            )
 
     def _cautious(self, plan: Plan) -> Plan:
         """What may be done without being asked for."""
@@ -161,20 +174,30 @@ class Pusher:
 
     async def _refresh(self) -> None:
         """Bring the desired state up to the model."""
-        changed = await self.ledger.desired.follow(self._store)
+        desired = self.ledger.desired
+        moved = await desired.follow(self._store)
+        if moved.revisions is None:
+            tasks = await self._store.open_pushes(self.node)
+            self.book.resume({r: progress for r, progress in tasks.items() if r <= desired.revision})
+        else:
+            self.book.take(moved.revisions, moved.keys, desired.keys_of)
         if self.ledger.trusted:
-            for key in self.ledger.touch(changed):
+            for key in self.ledger.touch(moved.keys):
                 self.record.note(key, self.ledger.mirror.get(key))
 
     async def reload_owed(self) -> Applied | None:
         """Do the reloads that earlier turns left for one."""
         async with self._exclusive():
-            return await self._run(self._cautious(self.ledger.plan(frozenset(self.record.owed))))
+            applied = await self._run(self._cautious(self.ledger.plan(frozenset(self.record.owed))))
+            self._settle_tasks()
+            return applied
 
     async def _run(self, plan: Plan, defer: frozenset[str] = frozenset()) -> Applied | None:
         if plan.is_empty:
             return None
+        self.book.begin(plan)
         applied = await self._executor.run(plan, defer=defer)
+        self.book.note(applied)
         self.last_applied = applied
         self.pushes += 1
         fresh = {s.key for s in plan.steps if s.before is None and s.key.name.startswith(AOR_ROWS)}

@@ -18,11 +18,12 @@ from control_plane.apply.mailboxes import NO_PINS
 from control_plane.apply.outcome import Applied
 from control_plane.apply.pusher import Exclusive, Push, Pusher
 from control_plane.apply.state import Counts, Options, ReconcilerState, Stage
+from control_plane.apply.taskbook import TaskBook
 from control_plane.apply.triggers import Triggers
 from control_plane.errors import ControlPlaneError, Unreachable
 from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
-from control_plane.ports import LinkState, NodeLink, PhonePins, Store
+from control_plane.ports import Clock, LinkState, NodeLink, PhonePins, Store
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Reconciler:
         link: NodeLink,
         store: Store,
         intake: Intake,
+        clock: Clock,
         *,
         options: Options | None = None,
         exclusive: Exclusive = nullcontext,
@@ -52,7 +54,7 @@ class Reconciler:
         self._store = store
         self._options = options or Options()
         self._jitter = jitter or random.Random()
-        self._pusher = Pusher(node, link, store, intake, exclusive, pins)
+        self._pusher = Pusher(node, link, store, intake, exclusive, pins, clock)
         self._triggers = Triggers()
         self._turn = asyncio.Lock()
         self._turned = asyncio.Event()  # set, and replaced, at the end of every turn
@@ -84,7 +86,7 @@ class Reconciler:
             in_sync=self._in_sync,
             revision=ledger.desired.revision,
             revision_pushed=self._revision_pushed,
-            last_error=self._last_error or self._link.last_error,
+            last_error=self.problem,
             pending=self._pending(),
             last_drift=self._last_drift,
             last_applied=pusher.last_applied,
@@ -94,6 +96,16 @@ class Reconciler:
             mailboxes=len(values.mailboxes),
             counts=replace(self._counts, pushes=pusher.pushes, steps=pusher.steps_done),
         )
+
+    @property
+    def tasks(self) -> TaskBook:
+        """How the pushes under way stand, ahead of what the store was told."""
+        return self._pusher.book
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is pushed now, as a sentence; None when nothing stands in the way."""
+        return self._last_error or self._link.last_error
 
     def _pending(self) -> Plan | None:
         ledger = self._pusher.ledger
@@ -121,6 +133,12 @@ class Reconciler:
 
     def nudge(self) -> None:
         """Say that the model changed; the next turn starts at once instead of at the next poll."""
+        self._triggers.nudge()
+
+    def retry(self) -> None:
+        """Try again at once what failed, instead of when the pause is over."""
+        self._failures = 0
+        self._audit_at = 0.0
         self._triggers.nudge()
 
     async def wait_pushed(self, revision: int, within_s: float) -> bool:

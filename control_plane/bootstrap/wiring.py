@@ -117,6 +117,7 @@ class Wiring:
             link,
             store,
             Intake(partial(take_in, store, self.clock), partial(take_in_pin, store)),
+            self.clock,
             options=Options(auto_apply=self.settings.auto_apply),
             exclusive=exclusive_on(self.state_dir, self.settings.node),
             pins=self.spool,

@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.features import FeatureCode
+from control_plane.plan.tasks import NewTask
 from control_plane.ports import AuditEntry, EntityChange, EntityKey, EntityKind
 from control_plane.store.codec import KINDS, from_json, key_of_text, key_text, masked, to_json
 from control_plane.store.schema import AUDIT, CHANGES, ENTITIES, HEAD, PUSHED
 from control_plane.store.state import State, loaded
+from control_plane.store.tasks import insert_tasks
 
 RETAINED_CHANGES: Final = 5_000
 """How many changes a reader can catch up with; beyond that, reading the whole model costs no more."""
@@ -40,6 +42,7 @@ class Commit:
     at: datetime
     actor: str
     changes: Sequence[EntityChange]
+    tasks: Sequence[NewTask] = ()
 
 
 _HEAD_COLUMNS: Final = select(HEAD.c.revision, HEAD.c.floor, HEAD.c.retained)
@@ -91,10 +94,11 @@ async def read_changes(connection: AsyncConnection, after: int) -> tuple[EntityC
 
 
 async def write_commit(connection: AsyncConnection, head: Head, commit: Commit) -> None:
-    """Rows, changes, audit entries and the new revision; the caller commits."""
+    """Rows, changes, audit entries, tasks and the new revision; the caller commits."""
     await _write_entities(connection, commit)
     kept = await _write_changes(connection, head, commit)
     await connection.execute(insert(AUDIT), _audit_rows(commit))
+    await insert_tasks(connection, commit.tasks, commit.actor, commit.at)
     values = {"new_revision": kept.revision, "new_floor": kept.floor, "new_retained": kept.retained}
     await connection.execute(_SET_HEAD, values)
 

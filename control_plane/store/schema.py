@@ -154,3 +154,29 @@ PUSHED: Final = Table(
     Column("digest", Text, nullable=False),
     PrimaryKeyConstraint("node", "key"),
 )
+
+TASKS: Final = Table(
+    "tasks",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), autoincrement=True, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("node", Text),
+    Column("revision", BigInteger),
+    Column("org", Text),
+    # ["kind key", ...]: all of them while the task is open.
+    Column("subjects", JSON, nullable=False),
+    Column("subject_count", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created", String(32), nullable=False),  # ISO 8601, UTC, as below
+    Column("state", String(16), nullable=False),
+    Column("started", String(32)),
+    Column("finished", String(32)),
+    Column("attempts", Integer, nullable=False),
+    Column("steps_total", Integer, nullable=False),
+    Column("steps_done", Integer, nullable=False),
+    Column("steps", JSON, nullable=False),
+    Column("error", Text),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("node", "revision"),
+    Index(None, "state", "id"),
+)

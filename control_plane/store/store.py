@@ -20,8 +20,17 @@ from control_plane.domain.entities import Entity
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
 from control_plane.domain.model import Model
 from control_plane.errors import StoreUnusable, UnknownEntity
-from control_plane.ports import AuditEntry, Clock, EntityChange, EntityKey, EntityKind, Snapshot
-from control_plane.store import rows
+from control_plane.plan.tasks import Changed, NewTask, Progress, Subject, Task, TaskFilter, pushes
+from control_plane.ports import (
+    NO_OUTCOMES,
+    AuditEntry,
+    Clock,
+    EntityChange,
+    EntityKey,
+    EntityKind,
+    Snapshot,
+)
+from control_plane.store import rows, tasks
 from control_plane.store.codec import describe, kind_of
 from control_plane.store.database import BUSY_TIMEOUT_S, Database, commit, connect
 from control_plane.store.migrate import migrate
@@ -178,14 +187,54 @@ class SqlStore:
     async def pushed(self, node: str) -> dict[str, str]:
         return await self._database.read(partial(rows.read_pushed, node=node))
 
-    async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
+    async def record_pushed(
+        self, node: str, digests: Mapping[str, str | None], outcomes: Mapping[int, Progress] = NO_OUTCOMES
+    ) -> None:
         async def write(connection: AsyncConnection) -> None:
             await rows.write_pushed(connection, node, digests)
+            await tasks.write_outcomes(connection, node, outcomes)
             await commit(connection)
 
-        if digests:
+        if digests or outcomes:
             async with self._database.write() as writing:
                 await writing.run(write)
+
+    async def open_pushes(self, node: str) -> Mapping[int, Progress]:
+        return await self._database.read(partial(tasks.read_open_pushes, node=node))
+
+    async def open_subjects(self) -> Mapping[tuple[str | None, int | None], tuple[Subject, ...]]:
+        return await self._database.read(tasks.read_open_subjects)
+
+    async def tasks(self, wanted: TaskFilter, *, limit: int = 50, before_id: int = 0) -> tuple[Task, ...]:
+        return await self._database.read(
+            partial(tasks.read_tasks, wanted=wanted, limit=limit, before_id=before_id)
+        )
+
+    async def task(self, id: int) -> Task:
+        found = await self._database.read(partial(tasks.read_task, id=id))
+        if found is None:
+            raise UnknownEntity("task", str(id))
+        return found
+
+    async def add_task(self, actor: str, task: NewTask) -> Task:
+        at = self._clock.now()
+
+        async def write(connection: AsyncConnection) -> int:
+            made = await tasks.insert_task(connection, task, actor, at)
+            await commit(connection)
+            return made
+
+        async with self._database.write() as writing:
+            made = await writing.run(write)
+        return await self.task(made)
+
+    async def set_progress(self, id: int, progress: Progress) -> None:
+        async def write(connection: AsyncConnection) -> None:
+            await tasks.write_progress(connection, id, progress)
+            await commit(connection)
+
+        async with self._database.write() as writing:
+            await writing.run(write)
 
     @asynccontextmanager
     async def transaction(self, actor: str) -> AsyncIterator[SqlTransaction]:
@@ -199,7 +248,8 @@ class SqlStore:
                 transaction.close()
             state, changes = transaction.outcome()
             if changes:
-                written = rows.Commit(state.revision, self._clock.now(), actor, changes)
+                born = pushes(state.model, state.revision, map(_changed, changes))
+                written = rows.Commit(state.revision, self._clock.now(), actor, changes, born)
                 await writing.run(partial(self._commit, head=head, written=written, state=state))
 
     async def _begin(self, connection: AsyncConnection) -> tuple[rows.Head, State]:
@@ -250,6 +300,10 @@ class SqlStore:
     def _publish(self, state: State) -> None:
         if state.revision > self._state.revision:
             self._state = state
+
+
+def _changed(change: EntityChange) -> Changed:
+    return Changed(change.kind.value, change.key, change.before, change.after)
 
 
 async def _changes(

@@ -43,7 +43,10 @@ class Api:
     def __init__(self, store: SqlStore, nodes: Mapping[str, NodePorts]) -> None:
         self.store = store
         self.nudges = 0
-        ports = ApiPorts(store, SecretStr(TOKEN), SipAddress("127.0.0.1", 5060, 5061), self._nudge, nodes)
+        sip = SipAddress("127.0.0.1", 5060, 5061)
+        ports = ApiPorts(
+            store, SecretStr(TOKEN), sip, tasks=store, clock=WallClock(), nudge=self._nudge, nodes=nodes
+        )
         self.app = create_app(ports)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
@@ -80,7 +83,7 @@ def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
     clock = WallClock()
     intake = Intake(partial(take_in, store, clock), partial(take_in_pin, store))
     return NodePorts(
-        Reconciler(NODE, node, store, intake),
+        Reconciler(NODE, node, store, intake, clock),
         Guard(node, store, clock, node=NODE, policy=Policy()),
         Outbox(node, store, clock, node=NODE, mailer=None, recordings=VoicemailSpool(spool)),
         node,

@@ -312,7 +312,7 @@ async def pushed_store(lab: RunningLab, link: AmiLink, directory: Path) -> Async
             for entity in office(lab.settings.carrier_address):
                 transaction.put(entity)
         await link.connect()
-        applied = await Reconciler(lab.settings.node, link, store, _no_intake()).apply()
+        applied = await Reconciler(lab.settings.node, link, store, _no_intake(), WallClock()).apply()
         assert applied is not None and applied.ok, applied and applied.problems()
         yield store
     finally:

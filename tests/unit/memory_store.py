@@ -11,7 +11,8 @@ from control_plane.domain.entities import Entity, Occupancy, Organisation, Perso
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.model import Model
 from control_plane.errors import UnknownEntity
-from control_plane.ports import AuditEntry, Clock, EntityChange, EntityKey, EntityKind, Snapshot, Transaction
+from control_plane.plan.tasks import Progress
+from control_plane.ports import NO_OUTCOMES, AuditEntry, Clock, EntityChange, EntityKey, EntityKind, Snapshot, Transaction
 
 _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     Organisation: (EntityKind.ORGANISATION, ("id",)),
@@ -155,5 +156,10 @@ class MemoryStore:
     async def pushed(self, node: str) -> dict[str, str]:
         return {}
 
-    async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
+    async def open_pushes(self, node: str) -> Mapping[int, Progress]:
+        return {}
+
+    async def record_pushed(
+        self, node: str, digests: Mapping[str, str | None], outcomes: Mapping[int, Progress] = NO_OUTCOMES
+    ) -> None:
         return None

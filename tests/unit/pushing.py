@@ -22,7 +22,9 @@ from control_plane.domain.extension import Device, DeviceKind, Extension, NoAnsw
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import InvalidField
+from control_plane.plan.tasks import Progress, TaskState
 from control_plane.ports import (
+    NO_OUTCOMES,
     AuditEntry,
     EntityChange,
     EntityKey,
@@ -34,6 +36,7 @@ from control_plane.ports import (
 )
 from control_plane.render.mailboxes import MAILBOX_FILES
 from tests.contract.fake_node import FakeNode
+from tests.unit.memory_store import ManualClock
 
 DEADLINE_S = 5.0
 NODE = "lab"
@@ -65,6 +68,7 @@ class MemoryStore(Store):
         self.entities: dict[tuple[EntityKind, EntityKey], Entity] = {}
         self.changes: list[EntityChange] = []
         self.recorded: dict[str, str] = {}
+        self.outcomes: dict[int, Progress] = {}
         self.number = 0
         self.forgotten_before = 0
         self.change(*entities)
@@ -134,7 +138,13 @@ class MemoryStore(Store):
     async def pushed(self, node: str) -> dict[str, str]:
         return dict(self.recorded)
 
-    async def record_pushed(self, node: str, digests: Mapping[str, str | None]) -> None:
+    async def open_pushes(self, node: str) -> Mapping[int, Progress]:
+        return {r: p for r, p in self.outcomes.items() if p.state is not TaskState.DONE}
+
+    async def record_pushed(
+        self, node: str, digests: Mapping[str, str | None], outcomes: Mapping[int, Progress] = NO_OUTCOMES
+    ) -> None:
+        self.outcomes.update(outcomes)
         for name, value in digests.items():
             if value is None:
                 self.recorded.pop(name, None)
@@ -256,7 +266,7 @@ def bench(entities: Iterable[Entity] | None = None, options: Options = FAST) -> 
     store = MemoryStore(small_model() if entities is None else entities)
     node, phones, pins = FakeNode(), Phones(store), SpoolPins()
     reconciler = Reconciler(
-        NODE, node, store, phones.intake, options=options, pins=pins, jitter=random.Random(1)
+        NODE, node, store, phones.intake, ManualClock(), options=options, pins=pins, jitter=random.Random(1)
     )
     return Bench(store, node, phones, pins, reconciler)
 

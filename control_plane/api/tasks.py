@@ -1,0 +1,71 @@
+"""Operations > Tasks: changes on their way to Asterisk and handsets, and what became of them (R32)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+
+from control_plane.api import documents
+from control_plane.api.context import ApiPorts, Ports
+from control_plane.api.task_schemas import TaskOut, TaskPage
+from control_plane.plan.tasks import Task, TaskFilter, TaskKind, TaskState
+from control_plane.service import tasks as use_cases
+from control_plane.service.tasks import Nodes
+
+TaskId = Annotated[int, Path(ge=1, le=2**53)]
+
+router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+
+@router.get("", response_model=TaskPage, responses=documents.LIST)
+async def list_tasks(
+    ports: Ports,
+    state: Annotated[TaskState | None, Query(description="Only tasks of this state.")] = None,
+    kind: Annotated[TaskKind | None, Query(description="Only this kind of task.")] = None,
+    org: Annotated[str | None, Query(description="Only tasks about things of this organisation.")] = None,
+    about: Annotated[
+        str | None,
+        Query(max_length=100, description='Only tasks about this, such as "extension acme/100".'),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Tasks per page.")] = 50,
+    before: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+) -> dict[str, Any]:
+    """Tasks, newest first, without their steps."""
+    thing, _, key = (about or "").partition(" ")
+    wanted = TaskFilter(
+        states=frozenset(TaskState if state is None else [state]),
+        kind=kind,
+        org=org,
+        subject=None if about is None else (thing, key),
+    )
+    found = await use_cases.list_tasks(ports.tasks, pushes_of(ports), wanted, limit=limit, before_id=before)
+    following = found[-1].id if len(found) == limit else None
+    return {"items": [_shown(ports, task) for task in found], "next": following}
+
+
+@router.get("/{id}", response_model=TaskOut, responses=documents.LIST)
+async def get_task(ports: Ports, id: TaskId) -> dict[str, Any]:
+    """One task with its steps; secrets are masked."""
+    return _shown(ports, await use_cases.get_task(ports.tasks, pushes_of(ports), id))
+
+
+@router.post("/{id}/retry", status_code=202, response_model=TaskOut, responses=documents.RETRY)
+async def retry_task(ports: Ports, id: TaskId) -> dict[str, Any]:
+    """Try again at once what is not done; the answer does not wait for the outcome."""
+    task = await use_cases.get_task(ports.tasks, pushes_of(ports), id)
+    use_cases.require_retriable(task)
+    if task.node in ports.nodes:
+        ports.nodes[task.node].reconciler.retry()
+    return _shown(ports, task)
+
+
+def pushes_of(ports: ApiPorts) -> Nodes:
+    """The running pushes, by node."""
+    return {name: node.reconciler.tasks for name, node in ports.nodes.items()}
+
+
+def _shown(ports: ApiPorts, task: Task) -> dict[str, Any]:
+    node = ports.nodes.get(task.node) if task.node is not None else None
+    waiting_for = node.reconciler.problem if node is not None else None
+    return use_cases.task_as_dict(task, ports.clock.now(), waiting_for)

@@ -1,0 +1,229 @@
+"""The statements about tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, Text, and_, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control_plane.plan.tasks import (
+    OBJECTS_KEPT,
+    NewTask,
+    Progress,
+    Subject,
+    Task,
+    TaskFilter,
+    TaskKind,
+    TaskState,
+)
+from control_plane.store.schema import TASKS
+
+RETAINED_TASKS: Final = 10_000
+"""Tasks that are over are forgotten once so many newer ones were made."""
+MAX_OPEN: Final = 10_000
+"""Open tasks read at once: with a node away for long, the older ones wait for the newer."""
+
+_OPEN: Final = (TaskState.QUEUED.value, TaskState.RUNNING.value, TaskState.FAILED.value)
+_INSERT: Final = insert(TASKS)
+_PROGRESS: Final = {
+    "state": bindparam("new_state"),
+    "started": bindparam("new_started"),
+    "finished": bindparam("new_finished"),
+    "attempts": bindparam("new_attempts"),
+    "steps_total": bindparam("new_steps_total"),
+    "steps_done": bindparam("new_steps_done"),
+    "steps": bindparam("new_steps", type_=TASKS.c.steps.type),
+    "error": bindparam("new_error"),
+}
+_SET_BY_REVISION: Final = (
+    update(TASKS)
+    .where(TASKS.c.node == bindparam("of_node"), TASKS.c.revision == bindparam("of_revision"))
+    .values(_PROGRESS)
+)
+_SET_BY_ID: Final = update(TASKS).where(TASKS.c.id == bindparam("of_id")).values(_PROGRESS)
+_BRIEF: Final = tuple(column for column in TASKS.c if column.name != "steps")
+_NEWEST: Final = select(func.max(TASKS.c.id))
+
+
+async def insert_tasks(
+    connection: AsyncConnection, tasks: Iterable[NewTask], actor: str, at: datetime
+) -> None:
+    """Write new tasks; the caller commits."""
+    rows = [_row(task, actor, at) for task in tasks]
+    if rows:
+        await connection.execute(_INSERT, rows)
+
+
+async def insert_task(connection: AsyncConnection, task: NewTask, actor: str, at: datetime) -> int:
+    """Write one new task; its id. The caller commits."""
+    found = await connection.execute(_INSERT.returning(TASKS.c.id), [_row(task, actor, at)])
+    return int(found.scalar_one())
+
+
+def _row(task: NewTask, actor: str, at: datetime) -> dict[str, Any]:
+    return {
+        "kind": task.kind.value,
+        "node": task.node,
+        "revision": task.revision,
+        "org": task.org,
+        "subjects": [" ".join(subject) for subject in task.subjects],
+        "subject_count": len(task.subjects),
+        "actor": actor,
+        "created": _text(at),
+        "state": TaskState.QUEUED.value,
+        "attempts": 0,
+        "steps_total": 0,
+        "steps_done": 0,
+        "steps": [],
+    }
+
+
+async def write_outcomes(
+    connection: AsyncConnection, node: str, outcomes: Mapping[int, Progress]
+) -> None:
+    """How the pushes of these revisions stand; the caller commits."""
+    if outcomes:
+        await connection.execute(
+            _SET_BY_REVISION,
+            [
+                {"of_node": node, "of_revision": revision, **_progress_row(progress)}
+                for revision, progress in outcomes.items()
+            ],
+        )
+        await _shorten(
+            connection, node, [r for r, progress in outcomes.items() if progress.state is TaskState.DONE]
+        )
+        await _forget(connection)
+
+
+async def _shorten(connection: AsyncConnection, node: str, done: Iterable[int]) -> None:
+    """Of a change of many things that is done, only the first are kept."""
+    long = select(TASKS.c.id, TASKS.c.subjects).where(
+        TASKS.c.node == node, TASKS.c.revision.in_(done), TASKS.c.subject_count > OBJECTS_KEPT
+    )
+    for row in (await connection.execute(long)).all():
+        kept = {"subjects": row.subjects[:OBJECTS_KEPT]}
+        await connection.execute(update(TASKS).where(TASKS.c.id == row.id).values(kept))
+
+
+async def write_progress(connection: AsyncConnection, id: int, progress: Progress) -> None:
+    """How one task stands; the caller commits."""
+    await connection.execute(_SET_BY_ID, [{"of_id": id, **_progress_row(progress)}])
+    await _forget(connection)
+
+
+async def _forget(connection: AsyncConnection) -> None:
+    newest = (await connection.execute(_NEWEST)).scalar_one_or_none() or 0
+    old = and_(TASKS.c.id <= newest - RETAINED_TASKS, TASKS.c.finished.is_not(None))
+    await connection.execute(delete(TASKS).where(old))
+
+
+def _progress_row(progress: Progress) -> dict[str, Any]:
+    return {
+        "new_state": progress.state.value,
+        "new_started": _text(progress.started),
+        "new_finished": _text(progress.finished),
+        "new_attempts": progress.attempts,
+        "new_steps_total": progress.steps_total,
+        "new_steps_done": progress.steps_done,
+        "new_steps": [dict(step) for step in progress.steps],
+        "new_error": progress.error,
+    }
+
+
+async def read_tasks(
+    connection: AsyncConnection, *, wanted: TaskFilter, limit: int, before_id: int
+) -> tuple[Task, ...]:
+    """Newest first, without their steps; `before_id` 0 starts at the newest."""
+    query = select(*_BRIEF).order_by(TASKS.c.id.desc())
+    if wanted.states != frozenset(TaskState):
+        query = query.where(TASKS.c.state.in_(sorted(state.value for state in wanted.states)))
+    for column, value in (
+        (TASKS.c.kind, wanted.kind.value if wanted.kind is not None else None),
+        (TASKS.c.node, wanted.node),
+        (TASKS.c.org, wanted.org),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.subject is not None:
+        quoted = json.dumps(" ".join(wanted.subject))
+        query = query.where(cast(TASKS.c.subjects, Text).contains(quoted, autoescape=True))
+    if before_id:
+        query = query.where(TASKS.c.id < before_id)
+    return tuple(_task(row, ()) for row in await connection.execute(query.limit(limit)))
+
+
+async def read_task(connection: AsyncConnection, *, id: int) -> Task | None:
+    """One task with its steps."""
+    row = (await connection.execute(select(TASKS).where(TASKS.c.id == id))).one_or_none()
+    return None if row is None else _task(row, tuple(row.steps))
+
+
+async def read_open_pushes(connection: AsyncConnection, *, node: str) -> dict[int, Progress]:
+    """Revision -> how its push stands, without its steps; oldest first."""
+    query = (
+        select(*_BRIEF)
+        .where(TASKS.c.state.in_(_OPEN), TASKS.c.node == node, TASKS.c.revision.is_not(None))
+        .order_by(TASKS.c.id.desc())
+        .limit(MAX_OPEN)
+    )
+    rows = list(await connection.execute(query))
+    return {row.revision: _progress(row, ()) for row in reversed(rows)}
+
+
+async def read_open_subjects(
+    connection: AsyncConnection,
+) -> dict[tuple[str | None, int | None], tuple[Subject, ...]]:
+    """(node, revision) -> what an open push is about."""
+    columns = (TASKS.c.node, TASKS.c.revision, TASKS.c.subjects)
+    query = select(*columns).where(TASKS.c.state.in_(_OPEN), TASKS.c.kind == TaskKind.PUSH.value)
+    query = query.order_by(TASKS.c.id.desc()).limit(MAX_OPEN)
+    return {
+        (row.node, row.revision): tuple(_subject(text) for text in row.subjects)
+        for row in await connection.execute(query)
+    }
+
+
+def _task(row: Row[Any], steps: tuple[Mapping[str, object], ...]) -> Task:
+    return Task(
+        id=row.id,
+        kind=TaskKind(row.kind),
+        node=row.node,
+        revision=row.revision,
+        subjects=tuple(_subject(text) for text in row.subjects[:OBJECTS_KEPT]),
+        subject_count=row.subject_count,
+        org=row.org,
+        actor=row.actor,
+        created=datetime.fromisoformat(row.created),
+        progress=_progress(row, steps),
+    )
+
+
+def _progress(row: Row[Any], steps: tuple[Mapping[str, object], ...]) -> Progress:
+    return Progress(
+        state=TaskState(row.state),
+        started=_time(row.started),
+        finished=_time(row.finished),
+        attempts=row.attempts,
+        steps_total=row.steps_total,
+        steps_done=row.steps_done,
+        steps=steps,
+        error=row.error,
+    )
+
+
+def _subject(text: str) -> Subject:
+    kind, _, key = text.partition(" ")
+    return kind, key
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat()
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
