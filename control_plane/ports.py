@@ -353,9 +353,7 @@ class Store(Protocol):
 class TaskStore(Protocol):
     """Tasks, beside the model. Those that are done are forgotten in the end, the oldest first."""
 
-    async def tasks(
-        self, wanted: TaskFilter, *, limit: int = 50, before_id: int = 0
-    ) -> tuple[Task, ...]:
+    async def tasks(self, wanted: TaskFilter, *, limit: int = 50, before_id: int = 0) -> tuple[Task, ...]:
         """Newest first; `before_id` continues a listing."""
         ...
 

@@ -138,6 +138,10 @@ RULES: Final[Mapping[str, Rule]] = {
     # questions
     "explain": Rule(READ, OPERATOR_READS),
     "list_audit": Rule(READ, OPERATOR_READS),
+    # tasks
+    "list_tasks": Rule(READ, OPERATOR_READS),
+    "get_task": Rule(READ, OPERATOR_READS),
+    "retry_task": Rule(PUSH, OPERATOR_CHANGES),
     # nodes
     "list_nodes": Rule(READ, OPERATOR_READS),
     "get_node": Rule(READ, OPERATOR_READS),

@@ -44,20 +44,20 @@ async def list_tasks(
     return {"items": [_shown(ports, task) for task in found], "next": following}
 
 
-@router.get("/{id}", response_model=TaskOut, responses=documents.LIST)
-async def get_task(ports: Ports, id: TaskId) -> dict[str, Any]:
+@router.get("/{task}", response_model=TaskOut, responses=documents.LIST)
+async def get_task(ports: Ports, task: TaskId) -> dict[str, Any]:
     """One task with its steps; secrets are masked."""
-    return _shown(ports, await use_cases.get_task(ports.tasks, pushes_of(ports), id))
+    return _shown(ports, await use_cases.get_task(ports.tasks, pushes_of(ports), task))
 
 
-@router.post("/{id}/retry", status_code=202, response_model=TaskOut, responses=documents.RETRY)
-async def retry_task(ports: Ports, id: TaskId) -> dict[str, Any]:
+@router.post("/{task}/retry", status_code=202, response_model=TaskOut, responses=documents.RETRY)
+async def retry_task(ports: Ports, task: TaskId) -> dict[str, Any]:
     """Try again at once what is not done; the answer does not wait for the outcome."""
-    task = await use_cases.get_task(ports.tasks, pushes_of(ports), id)
-    use_cases.require_retriable(task)
-    if task.node in ports.nodes:
-        ports.nodes[task.node].reconciler.retry()
-    return _shown(ports, task)
+    found = await use_cases.get_task(ports.tasks, pushes_of(ports), task)
+    use_cases.require_retriable(found)
+    if found.node is not None and found.node in ports.nodes:
+        ports.nodes[found.node].reconciler.retry()
+    return _shown(ports, found)
 
 
 def pushes_of(ports: ApiPorts) -> Nodes:

@@ -193,9 +193,7 @@ class TaskBook:
             problem = fault or task.problem()
             tried = task.progress.state is TaskState.RUNNING
             if problem is not None and (tried or task.progress.error != fault):
-                task.progress = replace(
-                    task.progress, state=TaskState.FAILED, finished=now, error=problem
-                )
+                task.progress = replace(task.progress, state=TaskState.FAILED, finished=now, error=problem)
                 self._unwritten[revision] = partial(task.told, steps=True)
 
     def unwritten(self) -> dict[int, Callable[[], Progress]]:

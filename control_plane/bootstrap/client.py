@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.errors import ControlPlaneError, Unreachable
@@ -72,14 +73,30 @@ class Client:
         """Lift all blocks; how many there were."""
         return int(self._ask("DELETE", "/blocked")["unblocked"])
 
+    def tasks(self, query: Mapping[str, str | int]) -> list[dict[str, Any]]:
+        """Tasks, newest first; `query` as the API takes it."""
+        found: list[dict[str, Any]] = self._request("GET", f"/tasks?{urlencode(query)}")["items"]
+        return found
+
+    def task(self, id: int) -> dict[str, Any]:
+        """One task with its steps. Raises: RequestRefused (404: there is none)."""
+        found: dict[str, Any] = self._request("GET", f"/tasks/{id}")
+        return found
+
+    def retry_task(self, id: int) -> dict[str, Any]:
+        """Try again what is not done; the task as it stands before that."""
+        found: dict[str, Any] = self._request("POST", f"/tasks/{id}/retry")
+        return found
+
     def _ask(self, method: str, path: str) -> Any:
+        return self._request(method, f"/nodes/{self._node}{path}")
+
+    def _request(self, method: str, path: str) -> Any:
         settings = self._wiring.settings
         connection = http.client.HTTPConnection(settings.api_host, settings.api_port, timeout=ANSWER_S)
         token = self._wiring.secrets.api_token.get_secret_value()
         try:
-            connection.request(
-                method, f"/api/v1/nodes/{self._node}{path}", headers={"Authorization": f"Bearer {token}"}
-            )
+            connection.request(method, f"/api/v1{path}", headers={"Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException) as exc:

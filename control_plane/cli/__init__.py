@@ -11,6 +11,7 @@ from control_plane.cli import (
     pushing,
     security,
     showing,
+    tasks,
 )
 from control_plane.cli.app import main
 
@@ -26,4 +27,5 @@ __all__ = [
     "pushing",
     "security",
     "showing",
+    "tasks",
 ]

@@ -48,7 +48,7 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a task stands. `steps` are those of Plan.as_dict with an outcome, secrets masked, the first ones."""
+    """How a task stands. `steps` are those of Plan.as_dict with an outcome, secrets masked."""
 
     state: TaskState = TaskState.QUEUED
     started: datetime | None = None
@@ -111,7 +111,7 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """One entity of a revision: its kind and key, and how it was and is; never logged, as it holds secrets."""
+    """One entity of a revision, as it was and as it is; never logged, as it holds secrets."""
 
     kind: str
     key: tuple[str, ...]

@@ -82,9 +82,7 @@ def _row(task: NewTask, actor: str, at: datetime) -> dict[str, Any]:
     }
 
 
-async def write_outcomes(
-    connection: AsyncConnection, node: str, outcomes: Mapping[int, Progress]
-) -> None:
+async def write_outcomes(connection: AsyncConnection, node: str, outcomes: Mapping[int, Progress]) -> None:
     """How the pushes of these revisions stand; the caller commits."""
     if outcomes:
         await connection.execute(

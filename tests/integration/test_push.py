@@ -134,7 +134,9 @@ class Labs:
         store = await open_store(self._directory / f"plane{self._stores}.db", WallClock())
         await put(store, *entities)
         link = AmiLink(address(self.lab, host, port, secret), TIMING)
-        plane = Plane(store, link, Reconciler("lab", link, store, Intake(no_rows, no_pin), WallClock(), options=FAST))
+        plane = Plane(
+            store, link, Reconciler("lab", link, store, Intake(no_rows, no_pin), WallClock(), options=FAST)
+        )
         task = asyncio.create_task(plane.reconciler.run())
         try:
             yield plane

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from control_plane.domain.entities import Entity, Occupancy, Organisation, Person, PhoneNumber, Site, Trunk
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.model import Model
 from control_plane.errors import UnknownEntity
-from control_plane.plan.tasks import Progress
-from control_plane.ports import NO_OUTCOMES, AuditEntry, Clock, EntityChange, EntityKey, EntityKind, Snapshot, Transaction
+from control_plane.plan.tasks import NewTask, Progress, Subject, Task, TaskFilter
+from control_plane.ports import (
+    NO_OUTCOMES,
+    AuditEntry,
+    Clock,
+    EntityChange,
+    EntityKey,
+    EntityKind,
+    Snapshot,
+    Transaction,
+)
 
 _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     Organisation: (EntityKind.ORGANISATION, ("id",)),
@@ -163,3 +174,47 @@ class MemoryStore:
         self, node: str, digests: Mapping[str, str | None], outcomes: Mapping[int, Progress] = NO_OUTCOMES
     ) -> None:
         return None
+
+
+class MemoryTasks:
+    """Implements control_plane.ports.TaskStore for a model without pushes."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or ManualClock()
+        self.kept: dict[int, Task] = {}
+
+    async def tasks(self, wanted: TaskFilter, *, limit: int = 50, before_id: int = 0) -> tuple[Task, ...]:
+        newest_first = (task for _, task in sorted(self.kept.items(), reverse=True))
+        found = (
+            task
+            for task in newest_first
+            if task.progress.state in wanted.states and (not before_id or task.id < before_id)
+        )
+        return tuple(islice(found, limit))
+
+    async def task(self, id: int) -> Task:
+        if id not in self.kept:
+            raise UnknownEntity("task", str(id))
+        return self.kept[id]
+
+    async def add_task(self, actor: str, task: NewTask) -> Task:
+        made = Task(
+            id=len(self.kept) + 1,
+            kind=task.kind,
+            node=task.node,
+            revision=task.revision,
+            subjects=task.subjects,
+            subject_count=len(task.subjects),
+            org=task.org,
+            actor=actor,
+            created=self.clock.now(),
+            progress=Progress(),
+        )
+        self.kept[made.id] = made
+        return made
+
+    async def set_progress(self, id: int, progress: Progress) -> None:
+        self.kept[id] = replace(self.kept[id], progress=progress)
+
+    async def open_subjects(self) -> Mapping[tuple[str | None, int | None], tuple[Subject, ...]]:
+        return {}

@@ -13,14 +13,15 @@ from pydantic import SecretStr
 
 from control_plane.api import ApiPorts, create_app
 from control_plane.service.devices import SipAddress
-from tests.unit.memory_store import MemoryStore
+from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks
 
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
 GUIDE = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def document() -> dict[str, object]:
-    ports = ApiPorts(MemoryStore(), SecretStr("token"), SipAddress("127.0.0.1", 5060, 5061))
+    sip = SipAddress("127.0.0.1", 5060, 5061)
+    ports = ApiPorts(MemoryStore(), SecretStr("token"), sip, tasks=MemoryTasks(), clock=ManualClock())
     return create_app(ports).openapi()
 
 

@@ -36,7 +36,7 @@ from control_plane.service.devices import SipAddress
 from control_plane.service.rights import SCOPES, Caller, Position
 from tests.contract.fake_node import FakeNode
 from tests.integration.api_client import NODE, node_ports
-from tests.unit.memory_store import MemoryStore
+from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks
 
 PREFIX = "/api/v1"
 MARK = "globex"
@@ -88,6 +88,7 @@ OWN = {
     "trunk": "carrier",
     "node": NODE,
     "address": "192.0.2.1",
+    "task": "1",
 }
 OTHER = OWN | {
     "org": MARK,
@@ -146,6 +147,8 @@ class World:
             store,
             SecretStr("root"),
             SipAddress("127.0.0.1", 5060, 5061),
+            tasks=MemoryTasks(),
+            clock=ManualClock(),
             nodes={NODE: node_ports(store, node, self._directory)},
             identify=self._identify,
         )
@@ -196,7 +199,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def operations() -> list[Operation]:
     """What the document says there is."""
     store: Any = MemoryStore()
-    paths = create_app(ApiPorts(store, SecretStr("root"), SipAddress("127.0.0.1", 5060, 5061))).openapi()
+    sip = SipAddress("127.0.0.1", 5060, 5061)
+    ports = ApiPorts(store, SecretStr("root"), sip, tasks=MemoryTasks(), clock=ManualClock())
+    paths = create_app(ports).openapi()
     return [
         Operation(found["operationId"], method, path)
         for path, methods in paths["paths"].items()

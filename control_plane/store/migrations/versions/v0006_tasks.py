@@ -12,7 +12,9 @@ down_revision = "0005"
 def upgrade() -> None:
     op.create_table(
         "tasks",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False),
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=True, nullable=False
+        ),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("node", sa.Text),
         sa.Column("revision", sa.BigInteger),

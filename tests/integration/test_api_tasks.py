@@ -1,0 +1,115 @@
+"""Operations > Tasks over HTTP: a real reconciler on a node in memory, the real store below it (R31, R32)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.fake_node import FakeNode
+from tests.integration.api_client import Api, demo_api
+
+E100 = "/organisations/acme/extensions/100"
+DND = "ext/acme/100/dnd"
+DEADLINE_S = 10.0
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+async def node() -> FakeNode:
+    node = FakeNode()
+    await node.connect()
+    return node
+
+
+@pytest.fixture
+async def api(tmp_path: Path, node: FakeNode) -> AsyncIterator[Api]:
+    async with demo_api(tmp_path, node) as api:
+        running = asyncio.create_task(api.app.state.nodes["lab"].reconciler.run())
+        try:
+            yield api
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def newest(api: Api) -> Json:
+    found: Json = (await api.ok("GET", "/tasks?limit=1")).json()["items"][0]
+    return found
+
+
+async def in_state(api: Api, task: int, state: str) -> Json:
+    """The task, once it is in `state`."""
+    found: Json = {}
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while found.get("state") != state:
+                found = (await api.ok("GET", f"/tasks/{task}")).json()
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"never {state}: {found}") from None
+    return found
+
+
+async def pushed(api: Api) -> None:
+    revision = (await api.ok("PATCH", E100, json={"label": "Front desk"})).headers["X-Revision"]
+    state = (await api.ok("POST", f"/nodes/lab/follow?revision={revision}&within_s=20")).json()
+    assert state["in_sync"]
+
+
+async def test_a_change_is_a_task_and_ends_with_its_steps(api: Api) -> None:
+    await pushed(api)
+    written = await api.ok("PATCH", E100, json={"dnd": True})
+    task = await newest(api)
+    assert task["revision"] == int(written.headers["X-Revision"])
+    assert task["object"] == {"kind": "extension", "key": "acme/100"}
+    assert (task["kind"], task["organisation"]) == ("push", "acme")
+    done = await in_state(api, task["id"], "done")
+    assert done["steps"][0]["reason"] == "extension acme/100 changed: dnd on"
+    assert done["retry"] is False and done["late"] is False
+    problem = await api.problem("POST", f"/tasks/{task['id']}/retry", 409)
+    assert problem["detail"] == f"Task {task['id']} is done: there is nothing to retry."
+
+
+async def test_a_failed_task_says_why_and_is_retried(api: Api, node: FakeNode) -> None:
+    await pushed(api)
+    node.faults.refuse_keys.add(DND)
+    await api.ok("PATCH", E100, json={"dnd": True})
+    task = await newest(api)
+    failed = await in_state(api, task["id"], "failed")
+    assert "as the test said" in failed["error"]
+    assert failed["retry"] is True
+    listed = (await api.ok("GET", "/tasks?state=failed")).json()["items"]
+    assert [found["id"] for found in listed] == [task["id"]]
+    node.faults.refuse_keys.clear()
+    assert (await api.ok("POST", f"/tasks/{task['id']}/retry", 202)).json()["id"] == task["id"]
+    await in_state(api, task["id"], "done")
+    assert DND in node.rows
+
+
+async def test_a_task_waits_while_the_node_is_away_and_says_for_what(api: Api, node: FakeNode) -> None:
+    await pushed(api)
+    node.cut()
+    await api.ok("PATCH", E100, json={"dnd": True})
+    task = await newest(api)
+    assert task["state"] == "queued"
+    assert task["waiting_for"]
+    await node.connect()
+    await in_state(api, task["id"], "done")
+
+
+async def test_tasks_are_listed_in_pages_and_by_what_they_are_about(api: Api) -> None:
+    await pushed(api)
+    for label in ("One", "Two", "Three"):
+        await api.ok("PATCH", "/organisations/acme/extensions/101", json={"label": label})
+    first = (await api.ok("GET", "/tasks?about=extension acme/101&limit=2")).json()
+    rest = (await api.ok("GET", f"/tasks?about=extension acme/101&before={first['next']}")).json()
+    ids = [task["id"] for task in [*first["items"], *rest["items"]]]
+    assert ids == sorted(ids, reverse=True)
+    assert len(set(ids)) == len(ids) >= 3
+    assert (await api.problem("GET", "/tasks/999999", 404))["detail"] == "There is no task '999999'."
+    await api.problem("GET", "/tasks?state=sleeping", 422)
