@@ -32,6 +32,7 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, Extension
+from control_plane.plan.tasks import NewTask, TaskKind
 from control_plane.service.devices import SipAddress
 from control_plane.service.rights import SCOPES, Caller, Position
 from tests.contract.fake_node import FakeNode
@@ -143,11 +144,13 @@ class World:
         node = FakeNode()
         await node.connect()
         store: Any = self.store
+        tasks = MemoryTasks()
+        await tasks.add_task("ann", NewTask(TaskKind.HANDSET, (("device", OWN["device"]),), "acme"))
         ports = ApiPorts(
             store,
             SecretStr("root"),
             SipAddress("127.0.0.1", 5060, 5061),
-            tasks=MemoryTasks(),
+            tasks=tasks,
             clock=ManualClock(),
             nodes={NODE: node_ports(store, node, self._directory)},
             identify=self._identify,
