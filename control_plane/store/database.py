@@ -7,14 +7,17 @@ wait for the writer (sqlite.org/wal.html, sqlite.org/pragma.html#pragma_synchron
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -24,7 +27,6 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from control_plane.errors import Conflict, StoreBusy, StoreError, StoreUnusable
 
@@ -38,72 +40,115 @@ _PG_BUSY_STATES: Final = {"55P03", "40001", "40P01", "57014"}
 """lock_not_available, serialization_failure, deadlock_detected, query_canceled (statement time-out)."""
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Coroutine[None, None, T]]
+Work = Callable[[Connection], T]
+"""What is done on a connection, in one go and in a thread of the database."""
 
 
-async def _uncancelled(work: Coroutine[None, None, T]) -> T:
+async def _uncancelled(work: Future[T]) -> T:
     """The result of `work`, which goes on when the caller is cancelled; the caller is cancelled after it.
 
-    A driver call that is cancelled half-way (aiosqlite 0.22, SQLAlchemy 2.1) costs its connection, and an
-    SQLite connection dropped inside a transaction keeps the write lock until it is collected.
+    A thread cannot be cancelled, and nobody else may use its connection before it is done.
     """
-    task = asyncio.ensure_future(work)
     cancelled = False
-    while not task.done():
+    while not work.done():
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({work})
         except asyncio.CancelledError:
             cancelled = True
     if cancelled:
-        task.exception()  # seen, and less important than being cancelled
+        work.exception()  # seen, and less important than being cancelled
         raise asyncio.CancelledError
-    return task.result()
+    return work.result()
 
 
-async def commit(connection: AsyncConnection) -> None:
+def commit(connection: Connection) -> None:
     """Commit what the writer did; when the database refuses, nothing of it stays open."""
     try:
-        await connection.commit()
+        connection.commit()
     except SQLAlchemyError:
         # SQLite keeps a transaction whose COMMIT it refused (sqlite.org/lang_transaction.html), and
         # SQLAlchemy takes it for ended and would hand the connection on like that.
-        if connection.dialect.name == "sqlite" and not connection.invalidated:
-            driver = (await connection.get_raw_connection()).driver_connection
-            if driver is not None:
-                await driver.rollback()
+        driver = None if connection.invalidated else connection.connection.driver_connection
+        if connection.dialect.name == "sqlite" and driver is not None:
+            driver.rollback()
         raise
 
 
-class Writing:
-    """The open transaction of the writer; work in it is not cut short by a cancellation."""
+class Threads:
+    """Threads that work on the connections of one engine: each piece of work is one way there and back.
 
-    def __init__(self, connection: AsyncConnection, name: str) -> None:
-        self._connection = connection
-        self._name = name
+    A driver that goes to its thread for every statement, as aiosqlite does, took half of each change.
+    """
+
+    def __init__(self, name: str, count: int, database: str) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._database = database
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What `work` returns, the driver's errors translated; it is not cut short by a cancellation."""
+        return await _uncancelled(asyncio.get_running_loop().run_in_executor(self._pool, self._do, work))
+
+    def _do(self, work: Callable[[], T]) -> T:
+        with translated(self._database):
+            return work()
+
+    def end(self) -> None:
+        self._pool.shutdown()
+
+
+class Writing:
+    """The transaction of the writer: it begins with the first work and ends with the last."""
+
+    def __init__(self, engine: Engine, threads: Threads) -> None:
+        self._engine = engine
+        self._threads = threads
+        self._connection: Connection | None = None
 
     async def run(self, work: Work[T]) -> T:
-        """What `work` returns, the driver's errors translated."""
-        return await _uncancelled(self._run(work))
+        """What `work` returns. Raises: StoreBusy when another process does not let go in time."""
+        return await self._threads.run(lambda: work(self._begun()))
 
-    async def _run(self, work: Work[T]) -> T:
-        with translated(self._name):
-            return await work(self._connection)
+    async def finish(self, work: Work[T]) -> T:
+        """What `work` returns, committed; the transaction is over."""
+
+        def committed() -> T:
+            connection = self._begun()
+            result = work(connection)
+            commit(connection)
+            self._let_go()
+            return result
+
+        return await self._threads.run(committed)
 
     async def end(self) -> None:
         """Roll back what is not committed and let go."""
-        if self._connection.sync_connection is not None:
-            await self.run(AsyncConnection.close)
+        if self._connection is not None:
+            await self._threads.run(self._let_go)
+
+    def _begun(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            if self._engine.dialect.name == "sqlite":
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return self._connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
 
 
 class Database:
     """Engines of one database; every method translates the driver's errors."""
 
-    def __init__(self, name: str, writer: AsyncEngine, reader: AsyncEngine, busy_timeout_s: float) -> None:
+    def __init__(self, name: str, writer: Engine, reader: Engine, busy_timeout_s: float) -> None:
         self.name = name
         self._writer = writer
         self._reader = reader
         self._busy_timeout_s = busy_timeout_s
         self._turn = asyncio.Lock()
+        self._write_threads = Threads("store-writer", 1, name)
+        self._read_threads = Threads("store-reader", READERS, name)
 
     @property
     def is_sqlite(self) -> bool:
@@ -114,45 +159,39 @@ class Database:
 
         Each statement sees what is committed then; after `freeze` all of them see the same.
         """
-        return await _uncancelled(self._on_reader(work))
 
-    async def _on_reader(self, work: Work[T]) -> T:
-        with translated(self.name):
-            async with self._reader.connect() as connection:
-                return await work(connection)
+        def on_reader() -> T:
+            with self._reader.connect() as connection:
+                return work(connection)
 
-    async def freeze(self, connection: AsyncConnection) -> None:
+        return await self._read_threads.run(on_reader)
+
+    def freeze(self, connection: Connection) -> None:
         """Let the statements that follow on a reader all see the same committed state."""
         if self.is_sqlite:
-            await connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("BEGIN")
         else:
-            await connection.rollback()
-            await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.rollback()
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Writing]:
-        """A transaction of the only writer, rolled back unless work in the block commits it.
+        """A transaction of the only writer, rolled back unless the block finishes it.
 
-        Raises: StoreBusy when another writer, here or in another process, does not let go in time.
+        Raises: StoreBusy when another writer does not let go in time.
         """
         try:
             await asyncio.wait_for(self._turn.acquire(), self._busy_timeout_s)
         except TimeoutError:
             raise _busy(self.name) from None
         try:
-            writing = Writing(self._writer.connect(), self.name)
+            writing = Writing(self._writer, self._write_threads)
             try:
-                await writing.run(self._begin)
                 yield writing
             finally:
                 await writing.end()
         finally:
             self._turn.release()
-
-    async def _begin(self, connection: AsyncConnection) -> None:
-        await connection.start()
-        if self.is_sqlite:
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     async def use_wal(self) -> None:
         """Put an SQLite file into WAL mode, which it then keeps; nothing to do on PostgreSQL."""
@@ -162,19 +201,24 @@ class Database:
         deadline = loop.time() + self._busy_timeout_s
         while True:
             try:
-                with translated(self.name):
-                    async with self._writer.connect() as connection:
-                        await connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-                        return
+                await self._write_threads.run(self._switch_to_wal)
+                return
             except StoreBusy:
                 # SQLite does not call the busy handler while the mode changes (two first starts at once).
                 if loop.time() > deadline:
                     raise
                 await asyncio.sleep(0.02)
 
+    def _switch_to_wal(self) -> None:
+        with self._writer.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
     async def close(self) -> None:
-        await self._reader.dispose()
-        await self._writer.dispose()
+        """Close every connection, when the work under way is done."""
+        await self._read_threads.run(self._reader.dispose)
+        await self._write_threads.run(self._writer.dispose)
+        self._read_threads.end()
+        self._write_threads.end()
 
 
 def connect(location: Path | str, busy_timeout_s: float) -> Database:
@@ -191,13 +235,13 @@ def connect(location: Path | str, busy_timeout_s: float) -> Database:
 
 def _sqlite(path: Path, busy_timeout_s: float) -> Database:
     _create_file(path)
-    url = URL.create("sqlite+aiosqlite", database=str(path))
+    url = URL.create("sqlite", database=str(path))
     # isolation_level None: Python's driver begins nothing by itself, the BEGINs above are the only ones.
     options = {"timeout": busy_timeout_s, "isolation_level": None}
     writer = _engine(url, pool_size=1, pool_timeout=busy_timeout_s, connect_args=options)
     reader = _engine(url, pool_size=READERS, pool_timeout=busy_timeout_s, connect_args=options)
-    event.listen(writer.sync_engine, "connect", _prepare_sqlite_writer)
-    event.listen(reader.sync_engine, "connect", _prepare_sqlite_reader)
+    event.listen(writer, "connect", _prepare_sqlite_writer)
+    event.listen(reader, "connect", _prepare_sqlite_reader)
     return Database(str(path), writer, reader, busy_timeout_s)
 
 
@@ -238,10 +282,13 @@ def _postgres(dsn: str, busy_timeout_s: float) -> Database:
         url = make_url(dsn)
         if url.get_backend_name() not in ("postgresql", "postgres") or not url.database:
             raise ArgumentError(dsn)
-        url = url.set(drivername="postgresql+asyncpg")
+        url = url.set(drivername="postgresql+psycopg")
         name = url.set(drivername="postgresql").render_as_string(hide_password=True)
-        limits = {"lock_timeout": str(int(busy_timeout_s * 1000)), "application_name": "wirechief"}
-        options = {"server_settings": limits, "timeout": busy_timeout_s}
+        options = {
+            "options": f"-c lock_timeout={int(busy_timeout_s * 1000)}",
+            "application_name": "wirechief",
+            "connect_timeout": max(2, math.ceil(busy_timeout_s)),  # whole seconds, at least two (libpq)
+        }
         # A server may have been restarted since a connection was last used: ask before relying on it.
         pool = {"pool_timeout": busy_timeout_s, "pool_pre_ping": True, "connect_args": options}
         writer = _engine(url, pool_size=1, **pool)
@@ -252,14 +299,14 @@ def _postgres(dsn: str, busy_timeout_s: float) -> Database:
         ) from None
     except ModuleNotFoundError as exc:
         raise StoreUnusable(
-            "PostgreSQL needs the driver asyncpg: install this program with the extra 'postgres'."
+            "PostgreSQL needs the driver psycopg: install this program with the extra 'postgres'."
         ) from exc
     return Database(name, writer, reader, busy_timeout_s)
 
 
-def _engine(url: URL, **options: Any) -> AsyncEngine:
+def _engine(url: URL, **options: Any) -> Engine:
     # Parameters are hidden: they hold passwords, and errors end up in logs.
-    return create_async_engine(url, hide_parameters=True, pool_use_lifo=True, max_overflow=0, **options)
+    return create_engine(url, hide_parameters=True, pool_use_lifo=True, max_overflow=0, **options)
 
 
 @contextmanager
@@ -288,18 +335,18 @@ def translated(name: str) -> Iterator[None]:
         raise _translation(exc, name) from exc
     except SQLAlchemyError as exc:
         raise StoreError(f"The database {name} could not do it ({type(exc).__name__}).") from exc
-    except OSError as exc:
-        # asyncpg lets the socket's error through when the server cannot be reached.
-        raise StoreUnusable(
-            f"The database {name} cannot be reached ({exc.strerror or exc}): "
-            "start it, or correct its address."
-        ) from exc
 
 
 def _translation(error: DBAPIError, name: str) -> StoreError:
-    cause = getattr(error.orig, "driver_exception", None) or error.orig
-    if getattr(cause, "sqlstate", None) in _PG_BUSY_STATES:
+    cause = error.orig
+    state = getattr(cause, "sqlstate", "")
+    if state in _PG_BUSY_STATES:
         return _busy(name)
+    if state is None:  # psycopg had nobody to talk to
+        why = str(cause).split("\n", 1)[0]
+        return StoreUnusable(
+            f"The database {name} cannot be reached ({why}): start it, or correct its address."
+        )
     # The low byte is the primary result code (sqlite.org/rescode.html).
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     if code in _BUSY_CODES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +11,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, delete, inspect, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.errors import SchemaTooNew, StoreUnusable
-from control_plane.store.database import Database, commit
+from control_plane.store.database import Database
 from control_plane.store.schema import CHANGES, HEAD
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -31,7 +31,7 @@ async def migrate(database: Database) -> None:
     scripts = ScriptDirectory.from_config(_config())
     newest = scripts.get_current_head()
     known = frozenset(script.revision for script in scripts.walk_revisions())
-    current = await database.read(lambda reader: reader.run_sync(_current, database.name))
+    current = await database.read(partial(_current, name=database.name))
     if current == newest:
         return
     if current is not None and current not in known:
@@ -40,14 +40,7 @@ async def migrate(database: Database) -> None:
             f"(schema {current}, this one knows {newest}): install that version, or restore an older backup."
         )
     async with database.write() as writing:
-        await writing.run(_lock_and_upgrade)
-
-
-async def _lock_and_upgrade(connection: AsyncConnection) -> None:
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    await connection.run_sync(_upgrade)
-    await commit(connection)
+        await writing.finish(_upgrade)
 
 
 def _current(connection: Connection, name: str) -> str | None:
@@ -61,6 +54,8 @@ def _current(connection: Connection, name: str) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     command.upgrade(_config(connection), "head")
     # Changes were recorded with the columns of the old schema; readers take a new snapshot instead.
     connection.execute(delete(CHANGES))

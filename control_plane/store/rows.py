@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.features import FeatureCode
@@ -53,38 +52,36 @@ _SET_HEAD: Final = update(HEAD).values(
 )
 
 
-async def read_revision(connection: AsyncConnection) -> int:
-    return int((await connection.execute(_REVISION)).scalar_one())
+def read_revision(connection: Connection) -> int:
+    return int(connection.execute(_REVISION).scalar_one())
 
 
-async def read_head(connection: AsyncConnection) -> Head:
-    return Head(*(await connection.execute(_HEAD_COLUMNS)).one())
+def read_head(connection: Connection) -> Head:
+    return Head(*connection.execute(_HEAD_COLUMNS).one())
 
 
-async def lock_head(connection: AsyncConnection) -> Head:
+def lock_head(connection: Connection) -> Head:
     """The head, kept from other writers until the transaction ends."""
-    return Head(*(await connection.execute(_HEAD_LOCKED)).one())
+    return Head(*connection.execute(_HEAD_LOCKED).one())
 
 
-async def read_state(
-    connection: AsyncConnection, revision: int, feature_codes: tuple[FeatureCode, ...]
-) -> State:
+def read_state(connection: Connection, revision: int, feature_codes: tuple[FeatureCode, ...]) -> State:
     """The whole model; the caller sees to it that the connection shows one revision."""
     shared: dict[Any, Entity] = {}
     rows: dict[EntityKind, list[tuple[Entity, int]]] = {}
     for kind in KINDS.values():
-        found = await connection.execute(select(ENTITIES[kind.kind]))
+        found = connection.execute(select(ENTITIES[kind.kind]))
         decode = kind.shape.decode
         rows[kind.kind] = [(decode(row, shared), row[-1]) for row in found]
     return loaded(revision, rows, feature_codes)
 
 
-async def read_changes(connection: AsyncConnection, after: int) -> tuple[EntityChange, ...]:
+def read_changes(connection: Connection, after: int) -> tuple[EntityChange, ...]:
     """Changes of the revisions after `after`, oldest first."""
     shared: dict[Any, Entity] = {}
     query = select(CHANGES).where(CHANGES.c.revision > after).order_by(CHANGES.c.revision, CHANGES.c.seq)
     changes = []
-    for revision, _, kind_name, before_json, after_json in await connection.execute(query):
+    for revision, _, kind_name, before_json, after_json in connection.execute(query):
         kind = KINDS[EntityKind(kind_name)]
         old, new = from_json(kind, before_json, shared), from_json(kind, after_json, shared)
         known = new if old is None else old
@@ -93,17 +90,17 @@ async def read_changes(connection: AsyncConnection, after: int) -> tuple[EntityC
     return tuple(changes)
 
 
-async def write_commit(connection: AsyncConnection, head: Head, commit: Commit) -> None:
+def write_commit(connection: Connection, head: Head, commit: Commit) -> None:
     """Rows, changes, audit entries, tasks and the new revision; the caller commits."""
-    await _write_entities(connection, commit)
-    kept = await _write_changes(connection, head, commit)
-    await connection.execute(insert(AUDIT), _audit_rows(commit))
-    await insert_tasks(connection, commit.tasks, commit.actor, commit.at)
+    _write_entities(connection, commit)
+    kept = _write_changes(connection, head, commit)
+    connection.execute(insert(AUDIT), _audit_rows(commit))
+    insert_tasks(connection, commit.tasks, commit.actor, commit.at)
     values = {"new_revision": kept.revision, "new_floor": kept.floor, "new_retained": kept.retained}
-    await connection.execute(_SET_HEAD, values)
+    connection.execute(_SET_HEAD, values)
 
 
-async def _write_entities(connection: AsyncConnection, commit: Commit) -> None:
+def _write_entities(connection: Connection, commit: Commit) -> None:
     """Rows in an order no constraint minds.
 
     Parents before children, then removals, children before parents. A device is removed and written anew:
@@ -113,30 +110,30 @@ async def _write_entities(connection: AsyncConnection, commit: Commit) -> None:
     for change in commit.changes:
         by_kind[change.kind].append(change)
     devices = by_kind.pop(EntityKind.DEVICE)
-    await _delete(connection, EntityKind.DEVICE, [c.key for c in devices if c.before is not None])
+    _delete(connection, EntityKind.DEVICE, [c.key for c in devices if c.before is not None])
     for kind, changes in by_kind.items():
         present = [c for c in changes if c.after is not None]
-        await _insert(connection, kind, [c for c in present if c.before is None])
-        await _update(connection, kind, [c for c in present if c.before is not None])
-    await _insert(connection, EntityKind.DEVICE, [c for c in devices if c.after is not None])
+        _insert(connection, kind, [c for c in present if c.before is None])
+        _update(connection, kind, [c for c in present if c.before is not None])
+    _insert(connection, EntityKind.DEVICE, [c for c in devices if c.after is not None])
     for kind in reversed(by_kind):
-        await _delete(connection, kind, [c.key for c in by_kind[kind] if c.after is None])
+        _delete(connection, kind, [c.key for c in by_kind[kind] if c.after is None])
 
 
-async def _insert(connection: AsyncConnection, kind: EntityKind, changes: Sequence[EntityChange]) -> None:
+def _insert(connection: Connection, kind: EntityKind, changes: Sequence[EntityChange]) -> None:
     if changes:
-        await connection.execute(insert(ENTITIES[kind]), [_row(change) for change in changes])
+        connection.execute(insert(ENTITIES[kind]), [_row(change) for change in changes])
 
 
-async def _update(connection: AsyncConnection, kind: EntityKind, changes: Sequence[EntityChange]) -> None:
+def _update(connection: Connection, kind: EntityKind, changes: Sequence[EntityChange]) -> None:
     if changes:
         rows = [_row(change) | _key_parameters(kind, change.key) for change in changes]
-        await connection.execute(_UPDATES[kind], rows)
+        connection.execute(_UPDATES[kind], rows)
 
 
-async def _delete(connection: AsyncConnection, kind: EntityKind, keys: Sequence[EntityKey]) -> None:
+def _delete(connection: Connection, kind: EntityKind, keys: Sequence[EntityKey]) -> None:
     if keys:
-        await connection.execute(_DELETES[kind], [_key_parameters(kind, key) for key in keys])
+        connection.execute(_DELETES[kind], [_key_parameters(kind, key) for key in keys])
 
 
 def _row(change: EntityChange) -> dict[str, Any]:
@@ -163,20 +160,20 @@ _UPDATES: Final = {
 _DELETES: Final = {kind: delete(table).where(_is_keyed(kind)) for kind, table in ENTITIES.items()}
 
 
-async def _write_changes(connection: AsyncConnection, head: Head, commit: Commit) -> Head:
+def _write_changes(connection: Connection, head: Head, commit: Commit) -> Head:
     """The head after the changes are kept, the oldest dropped in whole revisions when they are too many."""
     count = len(commit.changes)
     if count > RETAINED_CHANGES:
-        await connection.execute(delete(CHANGES))
+        connection.execute(delete(CHANGES))
         return Head(commit.revision, commit.revision, 0)
-    await connection.execute(insert(CHANGES), _change_rows(commit))
+    connection.execute(insert(CHANGES), _change_rows(commit))
     if head.retained + count <= _PRUNE_AT:
         return Head(commit.revision, head.floor, head.retained + count)
     newest_first = select(CHANGES.c.revision).order_by(CHANGES.c.revision.desc(), CHANGES.c.seq.desc())
     first_too_many = newest_first.offset(RETAINED_CHANGES).limit(1)
-    floor = int((await connection.execute(first_too_many)).scalar_one())
-    await connection.execute(delete(CHANGES).where(CHANGES.c.revision <= floor))
-    retained = (await connection.execute(select(func.count()).select_from(CHANGES))).scalar_one()
+    floor = int(connection.execute(first_too_many).scalar_one())
+    connection.execute(delete(CHANGES).where(CHANGES.c.revision <= floor))
+    retained = (connection.execute(select(func.count()).select_from(CHANGES))).scalar_one()
     return Head(commit.revision, floor, int(retained))
 
 
@@ -209,8 +206,8 @@ def _audit_rows(commit: Commit) -> list[dict[str, Any]]:
     ]
 
 
-async def read_audit(
-    connection: AsyncConnection,
+def read_audit(
+    connection: Connection,
     *,
     kind: EntityKind | None,
     key: EntityKey | None,
@@ -236,14 +233,14 @@ async def read_audit(
             before=row.before,
             after=row.after,
         )
-        for row in await connection.execute(query)
+        for row in connection.execute(query)
     )
 
 
-async def read_pushed(connection: AsyncConnection, *, node: str) -> dict[str, str]:
+def read_pushed(connection: Connection, *, node: str) -> dict[str, str]:
     """Artefact key -> digest."""
     query = select(PUSHED.c.key, PUSHED.c.digest).where(PUSHED.c.node == node)
-    return {row.key: row.digest for row in await connection.execute(query)}
+    return {row.key: row.digest for row in connection.execute(query)}
 
 
 _FORGET_PUSHED: Final = delete(PUSHED).where(
@@ -257,13 +254,13 @@ _KEEP_PUSHED: Final = {
 }
 
 
-async def write_pushed(connection: AsyncConnection, node: str, digests: Mapping[str, str | None]) -> None:
+def write_pushed(connection: Connection, node: str, digests: Mapping[str, str | None]) -> None:
     """Replace the digests of these artefacts; None removes one. The caller commits."""
     gone = [{"of_node": node, "of_key": key} for key, digest in digests.items() if digest is None]
     if gone:
-        await connection.execute(_FORGET_PUSHED, gone)
+        connection.execute(_FORGET_PUSHED, gone)
     kept = [
         {"node": node, "key": key, "digest": digest} for key, digest in digests.items() if digest is not None
     ]
     if kept:
-        await connection.execute(_KEEP_PUSHED[connection.dialect.name], kept)
+        connection.execute(_KEEP_PUSHED[connection.dialect.name], kept)

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
@@ -32,7 +32,7 @@ from control_plane.ports import (
 )
 from control_plane.store import rows, tasks
 from control_plane.store.codec import describe, kind_of
-from control_plane.store.database import BUSY_TIMEOUT_S, Database, commit, connect
+from control_plane.store.database import BUSY_TIMEOUT_S, Database, connect
 from control_plane.store.migrate import migrate
 from control_plane.store.rules import require_consistent
 from control_plane.store.state import Draft, State, advanced
@@ -163,9 +163,9 @@ class SqlStore:
             own = islice(self._own, len(self._own) - (newest - revision), None)
             return tuple(chain.from_iterable(own))
 
-        async def read(connection: AsyncConnection) -> tuple[EntityChange, ...] | None:
-            await self._database.freeze(connection)
-            return await _changes(connection, await rows.read_head(connection), revision)
+        def read(connection: Connection) -> tuple[EntityChange, ...] | None:
+            self._database.freeze(connection)
+            return _changes(connection, rows.read_head(connection), revision)
 
         return await self._database.read(read)
 
@@ -190,14 +190,13 @@ class SqlStore:
     async def record_pushed(
         self, node: str, digests: Mapping[str, str | None], outcomes: Mapping[int, Progress] = NO_OUTCOMES
     ) -> None:
-        async def write(connection: AsyncConnection) -> None:
-            await rows.write_pushed(connection, node, digests)
-            await tasks.write_outcomes(connection, node, outcomes)
-            await commit(connection)
+        def write(connection: Connection) -> None:
+            rows.write_pushed(connection, node, digests)
+            tasks.write_outcomes(connection, node, outcomes)
 
         if digests or outcomes:
             async with self._database.write() as writing:
-                await writing.run(write)
+                await writing.finish(write)
 
     async def open_pushes(self, node: str) -> Mapping[int, Progress]:
         return await self._database.read(partial(tasks.read_open_pushes, node=node))
@@ -219,22 +218,13 @@ class SqlStore:
     async def add_task(self, actor: str, task: NewTask) -> Task:
         at = self._clock.now()
 
-        async def write(connection: AsyncConnection) -> int:
-            made = await tasks.insert_task(connection, task, actor, at)
-            await commit(connection)
-            return made
-
         async with self._database.write() as writing:
-            made = await writing.run(write)
+            made = await writing.finish(partial(tasks.insert_task, task=task, actor=actor, at=at))
         return await self.task(made)
 
     async def set_progress(self, id: int, progress: Progress) -> None:
-        async def write(connection: AsyncConnection) -> None:
-            await tasks.write_progress(connection, id, progress)
-            await commit(connection)
-
         async with self._database.write() as writing:
-            await writing.run(write)
+            await writing.finish(partial(tasks.write_progress, id=id, progress=progress))
 
     @asynccontextmanager
     async def transaction(self, actor: str) -> AsyncIterator[SqlTransaction]:
@@ -248,19 +238,17 @@ class SqlStore:
                 transaction.close()
             state, changes = transaction.outcome()
             if changes:
+                # Published here and not in the thread that writes: only the event loop changes the memory.
                 born = pushes(state.model, state.revision, map(_changed, changes))
                 written = rows.Commit(state.revision, self._clock.now(), actor, changes, born)
-                await writing.run(partial(self._commit, head=head, written=written, state=state))
+                await writing.finish(partial(rows.write_commit, head=head, commit=written))
+                self._committed(written, state)
 
-    async def _begin(self, connection: AsyncConnection) -> tuple[rows.Head, State]:
-        head = await rows.lock_head(connection)
-        return head, await self._brought_up(connection, head)
+    def _begin(self, connection: Connection) -> tuple[rows.Head, State]:
+        head = rows.lock_head(connection)
+        return head, self._brought_up(connection, head)
 
-    async def _commit(
-        self, connection: AsyncConnection, *, head: rows.Head, written: rows.Commit, state: State
-    ) -> None:
-        await rows.write_commit(connection, head, written)
-        await commit(connection)
+    def _committed(self, written: rows.Commit, state: State) -> None:
         if state.revision != self._state.revision + 1 or len(written.changes) > OWN_CHANGES_MAX:
             self._own.clear()
         if len(written.changes) <= OWN_CHANGES_MAX:
@@ -269,20 +257,22 @@ class SqlStore:
 
     async def _newest(self) -> State:
         async with self._refreshing:
-            await self._database.read(self._refresh)
+            newer = await self._database.read(self._newer)
+            if newer is not None and newer.revision > self._state.revision:
+                self._own.clear()  # another process committed in between
+                self._publish(newer)
         return self._state
 
-    async def _refresh(self, connection: AsyncConnection) -> None:
-        if await rows.read_revision(connection) == self._state.revision:
-            return
-        await self._database.freeze(connection)
-        head = await rows.read_head(connection)
-        if head.revision > self._state.revision:
-            state = await self._brought_up(connection, head)
-            self._own.clear()  # another process committed in between
-            self._publish(state)
+    def _newer(self, connection: Connection) -> State | None:
+        """The newest state; None when the one in memory is."""
+        if rows.read_revision(connection) == self._state.revision:
+            return None
+        self._database.freeze(connection)
+        head = rows.read_head(connection)
+        known = self._state  # moves on when this process commits
+        return self._brought_up(connection, head) if head.revision > known.revision else None
 
-    async def _brought_up(self, connection: AsyncConnection, head: rows.Head) -> State:
+    def _brought_up(self, connection: Connection, head: rows.Head) -> State:
         """The state in memory brought to `head`, by the changes since or, when they are gone, as a whole."""
         known = self._state
         if known.revision == head.revision:
@@ -292,9 +282,9 @@ class SqlStore:
                 f"The database {self._database.name} went back from revision {known.revision} to "
                 f"{head.revision}, as after a restore: restart this program."
             )
-        changes = await _changes(connection, head, known.revision)
+        changes = _changes(connection, head, known.revision)
         if changes is None or known.revision == 0:
-            return await rows.read_state(connection, head.revision, self._state.model.feature_codes)
+            return rows.read_state(connection, head.revision, self._state.model.feature_codes)
         return advanced(known, head.revision, changes)
 
     def _publish(self, state: State) -> None:
@@ -306,9 +296,7 @@ def _changed(change: EntityChange) -> Changed:
     return Changed(change.kind.value, change.key, change.before, change.after)
 
 
-async def _changes(
-    connection: AsyncConnection, head: rows.Head, revision: int
-) -> tuple[EntityChange, ...] | None:
+def _changes(connection: Connection, head: rows.Head, revision: int) -> tuple[EntityChange, ...] | None:
     if revision < head.floor:
         return None
-    return () if revision >= head.revision else await rows.read_changes(connection, revision)
+    return () if revision >= head.revision else rows.read_changes(connection, revision)

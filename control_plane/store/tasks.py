@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, Text, and_, bindparam, cast, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control_plane.plan.tasks import (
     OBJECTS_KEPT,
@@ -49,18 +48,16 @@ _BRIEF: Final = tuple(column for column in TASKS.c if column.name != "steps")
 _NEWEST: Final = select(func.max(TASKS.c.id))
 
 
-async def insert_tasks(
-    connection: AsyncConnection, tasks: Iterable[NewTask], actor: str, at: datetime
-) -> None:
+def insert_tasks(connection: Connection, tasks: Iterable[NewTask], actor: str, at: datetime) -> None:
     """Write new tasks; the caller commits."""
     rows = [_row(task, actor, at) for task in tasks]
     if rows:
-        await connection.execute(_INSERT, rows)
+        connection.execute(_INSERT, rows)
 
 
-async def insert_task(connection: AsyncConnection, task: NewTask, actor: str, at: datetime) -> int:
+def insert_task(connection: Connection, task: NewTask, actor: str, at: datetime) -> int:
     """Write one new task; its id. The caller commits."""
-    found = await connection.execute(_INSERT.returning(TASKS.c.id), [_row(task, actor, at)])
+    found = connection.execute(_INSERT.returning(TASKS.c.id), [_row(task, actor, at)])
     return int(found.scalar_one())
 
 
@@ -82,42 +79,42 @@ def _row(task: NewTask, actor: str, at: datetime) -> dict[str, Any]:
     }
 
 
-async def write_outcomes(connection: AsyncConnection, node: str, outcomes: Mapping[int, Progress]) -> None:
+def write_outcomes(connection: Connection, node: str, outcomes: Mapping[int, Progress]) -> None:
     """How the pushes of these revisions stand; the caller commits."""
     if outcomes:
-        await connection.execute(
+        connection.execute(
             _SET_BY_REVISION,
             [
                 {"of_node": node, "of_revision": revision, **_progress_row(progress)}
                 for revision, progress in outcomes.items()
             ],
         )
-        await _shorten(
+        _shorten(
             connection, node, [r for r, progress in outcomes.items() if progress.state is TaskState.DONE]
         )
-        await _forget(connection)
+        _forget(connection)
 
 
-async def _shorten(connection: AsyncConnection, node: str, done: Iterable[int]) -> None:
+def _shorten(connection: Connection, node: str, done: Iterable[int]) -> None:
     """Of a change of many things that is done, only the first are kept."""
     long = select(TASKS.c.id, TASKS.c.subjects).where(
         TASKS.c.node == node, TASKS.c.revision.in_(done), TASKS.c.subject_count > OBJECTS_KEPT
     )
-    for row in (await connection.execute(long)).all():
+    for row in (connection.execute(long)).all():
         kept = {"subjects": row.subjects[:OBJECTS_KEPT]}
-        await connection.execute(update(TASKS).where(TASKS.c.id == row.id).values(kept))
+        connection.execute(update(TASKS).where(TASKS.c.id == row.id).values(kept))
 
 
-async def write_progress(connection: AsyncConnection, id: int, progress: Progress) -> None:
+def write_progress(connection: Connection, id: int, progress: Progress) -> None:
     """How one task stands; the caller commits."""
-    await connection.execute(_SET_BY_ID, [{"of_id": id, **_progress_row(progress)}])
-    await _forget(connection)
+    connection.execute(_SET_BY_ID, [{"of_id": id, **_progress_row(progress)}])
+    _forget(connection)
 
 
-async def _forget(connection: AsyncConnection) -> None:
-    newest = (await connection.execute(_NEWEST)).scalar_one_or_none() or 0
+def _forget(connection: Connection) -> None:
+    newest = (connection.execute(_NEWEST)).scalar_one_or_none() or 0
     old = and_(TASKS.c.id <= newest - RETAINED_TASKS, TASKS.c.finished.is_not(None))
-    await connection.execute(delete(TASKS).where(old))
+    connection.execute(delete(TASKS).where(old))
 
 
 def _progress_row(progress: Progress) -> dict[str, Any]:
@@ -133,9 +130,7 @@ def _progress_row(progress: Progress) -> dict[str, Any]:
     }
 
 
-async def read_tasks(
-    connection: AsyncConnection, *, wanted: TaskFilter, limit: int, before_id: int
-) -> tuple[Task, ...]:
+def read_tasks(connection: Connection, *, wanted: TaskFilter, limit: int, before_id: int) -> tuple[Task, ...]:
     """Newest first, without their steps; `before_id` 0 starts at the newest."""
     query = select(*_BRIEF).order_by(TASKS.c.id.desc())
     if wanted.states != frozenset(TaskState):
@@ -152,16 +147,16 @@ async def read_tasks(
         query = query.where(cast(TASKS.c.subjects, Text).contains(quoted, autoescape=True))
     if before_id:
         query = query.where(TASKS.c.id < before_id)
-    return tuple(_task(row, ()) for row in await connection.execute(query.limit(limit)))
+    return tuple(_task(row, ()) for row in connection.execute(query.limit(limit)))
 
 
-async def read_task(connection: AsyncConnection, *, id: int) -> Task | None:
+def read_task(connection: Connection, *, id: int) -> Task | None:
     """One task with its steps."""
-    row = (await connection.execute(select(TASKS).where(TASKS.c.id == id))).one_or_none()
+    row = (connection.execute(select(TASKS).where(TASKS.c.id == id))).one_or_none()
     return None if row is None else _task(row, tuple(row.steps))
 
 
-async def read_open_pushes(connection: AsyncConnection, *, node: str) -> dict[int, Progress]:
+def read_open_pushes(connection: Connection, *, node: str) -> dict[int, Progress]:
     """Revision -> how its push stands, without its steps; oldest first."""
     query = (
         select(*_BRIEF)
@@ -169,12 +164,12 @@ async def read_open_pushes(connection: AsyncConnection, *, node: str) -> dict[in
         .order_by(TASKS.c.id.desc())
         .limit(MAX_OPEN)
     )
-    rows = list(await connection.execute(query))
+    rows = list(connection.execute(query))
     return {row.revision: _progress(row, ()) for row in reversed(rows)}
 
 
-async def read_open_subjects(
-    connection: AsyncConnection,
+def read_open_subjects(
+    connection: Connection,
 ) -> dict[tuple[str | None, int | None], tuple[Subject, ...]]:
     """(node, revision) -> what an open push is about."""
     columns = (TASKS.c.node, TASKS.c.revision, TASKS.c.subjects)
@@ -182,7 +177,7 @@ async def read_open_subjects(
     query = query.order_by(TASKS.c.id.desc()).limit(MAX_OPEN)
     return {
         (row.node, row.revision): tuple(_subject(text) for text in row.subjects)
-        for row in await connection.execute(query)
+        for row in connection.execute(query)
     }
 
 

@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import create_engine, make_url, text
 
 from control_plane.domain.entities import (
     Entity,
@@ -48,18 +47,18 @@ async def fresh_location(backend: str, directory: Path) -> AsyncIterator[Path | 
         yield directory / "state" / "wirechief.db"
         return
     name = f"wirechief_test_{secrets.token_hex(6)}"
-    url = make_url(POSTGRES_DSN).set(drivername="postgresql+asyncpg")
-    server = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    url = make_url(POSTGRES_DSN).set(drivername="postgresql+psycopg")
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
-        async with server.connect() as connection:
-            await connection.execute(text(f"CREATE DATABASE {name}"))
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
         try:
             yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
         finally:
-            async with server.connect() as connection:
-                await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+            with server.connect() as connection:
+                connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     finally:
-        await server.dispose()
+        server.dispose()
 
 
 async def put(store: SqlStore, *entities: Entity, actor: str = "test") -> int:

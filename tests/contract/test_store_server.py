@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, text
 
 from control_plane.errors import StoreError, StoreUnusable
 from control_plane.store import SqlStore, open_store
@@ -45,8 +44,8 @@ async def operator(location: Path | str, store: SqlStore) -> AsyncIterator[SqlSt
 async def cut_connections(operator: SqlStore) -> None:
     """As a restart of the server would, all but the operator's own."""
 
-    async def cut(connection: AsyncConnection) -> None:
-        await connection.execute(CUT_OTHERS)
+    def cut(connection: Connection) -> None:
+        connection.execute(CUT_OTHERS)
 
     await operator._database.read(cut)
 

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from control_plane.errors import Conflict, SchemaTooNew, StoreUnusable
 from control_plane.ports import EntityKind
@@ -172,9 +172,9 @@ async def test_a_disk_without_room_is_named_with_the_remedy(database: Path) -> N
     store = await open_store(database, SteppingClock())
     await put(store, *places())
 
-    async def allow_no_more_pages(connection: AsyncConnection) -> None:
-        pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
-        await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    def allow_no_more_pages(connection: Connection) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
     async with store._database.write() as writing:
         await writing.run(allow_no_more_pages)
@@ -236,26 +236,33 @@ async def test_the_audit_can_only_grow(database: Path) -> None:
     await store.close()
 
 
-async def test_a_database_of_an_older_version_is_upgraded_with_all_it_holds(database: Path) -> None:
-    store = await open_store(database, SteppingClock())
-    await put(store, *places(), extension(), device(1))
-    before = await store.snapshot()
-    await store.close()
-    for trigger in ("update", "delete"):
-        query_write(database, f"DROP TRIGGER audit_is_append_only_on_{trigger}")
-    query_write(database, "UPDATE alembic_version SET version_num = '0001'")
+async def test_a_database_of_an_older_version_is_upgraded_with_all_it_holds(
+    database: Path, tmp_path: Path
+) -> None:
+    """The older one was written by the version that had schema 0002, and dumped."""
+    await asyncio.to_thread(restore, database, Path(__file__).with_name("schema_0002.sql"))
+    fresh = await open_store(tmp_path / "fresh.db", SteppingClock())
+    await put(fresh, *places(), extension(), device(1))
+    expected = await fresh.snapshot()
+    await fresh.close()
 
     store = await open_store(database, SteppingClock())
-    assert await store.snapshot() == before
+    assert await store.snapshot() == expected
     assert len(await store.audit()) == len(places()) + 2
     # Changes were written with the old columns: whoever follows them takes a new snapshot.
     assert await store.changes_since(0) is None
-    assert await put(store, extension(dnd=True)) == before.revision + 1
+    assert await put(store, extension(dnd=True)) == expected.revision + 1
     await store.close()
 
 
+def restore(database: Path, dump: Path) -> None:
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executescript(dump.read_text())
+
+
 async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
-    pytest.importorskip("asyncpg")
+    pytest.importorskip("psycopg")
     with pytest.raises(StoreUnusable, match="cannot be reached") as caught:
         await open_store("postgresql://wirechief:tell-nobody@127.0.0.1:1/wirechief", SteppingClock())
     assert "tell-nobody" not in str(caught.value)
