@@ -47,6 +47,10 @@ class Settings(BaseSettings):
         default_factory=default_state_dir,
         description="Database, secrets, AstDB, voicemail, keys, logs. Default: the XDG state directory.",
     )
+    database: SecretStr = Field(
+        default=SecretStr(""),
+        description="postgresql://user:password@host/name. Empty: an SQLite file in state_dir.",
+    )
     instance: Label = Field(
         default="lab",
         description="Part of the container names, so that several labs can run on one machine.",
@@ -126,6 +130,14 @@ class Settings(BaseSettings):
     start_deadline_s: float = Field(
         default=30.0, gt=0, description="How long an Asterisk may take to be fully booted, in seconds."
     )
+
+    @field_validator("database")
+    @classmethod
+    def _database_is_postgresql(cls, value: SecretStr) -> SecretStr:
+        address = value.get_secret_value()
+        if address and not address.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be empty or look like postgresql://user:password@host/name")
+        return value
 
     @field_validator("sip_address")
     @classmethod

@@ -75,9 +75,9 @@ class Wiring:
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[SqlStore]:
-        """The database of the state directory, its schema brought up to date."""
+        """The database, its schema brought up to date."""
         store = await open_store(
-            self.state_dir / DATABASE_FILE,
+            self.settings.database.get_secret_value() or self.state_dir / DATABASE_FILE,
             self.clock,
             feature_codes=with_codes(self.settings.feature_codes),
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Text, and_, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Text, and_, bindparam, cast, delete, func, insert, select, update
 
 from control_plane.plan.tasks import (
     OBJECTS_KEPT,
@@ -100,7 +100,7 @@ def _shorten(connection: Connection, node: str, done: Iterable[int]) -> None:
     long = select(TASKS.c.id, TASKS.c.subjects).where(
         TASKS.c.node == node, TASKS.c.revision.in_(done), TASKS.c.subject_count > OBJECTS_KEPT
     )
-    for row in (connection.execute(long)).all():
+    for row in connection.execute(long).all():
         kept = {"subjects": row.subjects[:OBJECTS_KEPT]}
         connection.execute(update(TASKS).where(TASKS.c.id == row.id).values(kept))
 
@@ -112,7 +112,7 @@ def write_progress(connection: Connection, id: int, progress: Progress) -> None:
 
 
 def _forget(connection: Connection) -> None:
-    newest = (connection.execute(_NEWEST)).scalar_one_or_none() or 0
+    newest = connection.execute(_NEWEST).scalar_one_or_none() or 0
     old = and_(TASKS.c.id <= newest - RETAINED_TASKS, TASKS.c.finished.is_not(None))
     connection.execute(delete(TASKS).where(old))
 
@@ -152,7 +152,7 @@ def read_tasks(connection: Connection, *, wanted: TaskFilter, limit: int, before
 
 def read_task(connection: Connection, *, id: int) -> Task | None:
     """One task with its steps."""
-    row = (connection.execute(select(TASKS).where(TASKS.c.id == id))).one_or_none()
+    row = connection.execute(select(TASKS).where(TASKS.c.id == id)).one_or_none()
     return None if row is None else _task(row, tuple(row.steps))
 
 

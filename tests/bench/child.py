@@ -56,7 +56,9 @@ def plane_of(lab: RunningLab) -> Iterator[Plane]:
         text=True,
     )
     try:
-        _write(process, json.dumps(lab.settings.model_dump(mode="json", exclude={"smtp_password"})))
+        _write(
+            process, json.dumps(lab.settings.model_dump(mode="json", exclude={"smtp_password", "database"}))
+        )
         plane = Plane(lab, process, _answer(process))
         yield plane
         _write(process, "end")

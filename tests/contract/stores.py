@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -40,8 +40,8 @@ class SteppingClock:
         return self._now
 
 
-@asynccontextmanager
-async def fresh_location(backend: str, directory: Path) -> AsyncIterator[Path | str]:
+@contextmanager
+def fresh_location(backend: str, directory: Path) -> Iterator[Path | str]:
     """Where an empty database is, or can be made, for the length of the block."""
     if backend == "sqlite":
         yield directory / "state" / "wirechief.db"

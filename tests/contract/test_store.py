@@ -32,7 +32,7 @@ EXTENSION_100 = (EntityKind.EXTENSION, ("acme", "100"))
 
 @pytest.fixture(params=BACKENDS)
 async def location(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Path | str]:
-    async with fresh_location(request.param, tmp_path) as where:
+    with fresh_location(request.param, tmp_path) as where:
         yield where
 
 

@@ -262,17 +262,16 @@ def replayed(changes: tuple[EntityChange, ...] | None) -> Contents:
 
 
 async def run(backend: str, history: list[Write]) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        async with fresh_location(backend, Path(directory)) as location:
-            stores = [await open_store(location, SteppingClock()) for _ in range(2)]
-            oracle = Oracle()
-            await carry_out(stores[0], oracle, Write(0, list(GROUND), given_up=False))
-            for write in history:
-                await carry_out(stores[write.process], oracle, write)
-            stores.append(await open_store(location, SteppingClock()))
-            for store in stores:
-                await check_everything(store, oracle)
-                await store.close()
+    with tempfile.TemporaryDirectory() as directory, fresh_location(backend, Path(directory)) as location:
+        stores = [await open_store(location, SteppingClock()) for _ in range(2)]
+        oracle = Oracle()
+        await carry_out(stores[0], oracle, Write(0, list(GROUND), given_up=False))
+        for write in history:
+            await carry_out(stores[write.process], oracle, write)
+        stores.append(await open_store(location, SteppingClock()))
+        for store in stores:
+            await check_everything(store, oracle)
+            await store.close()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

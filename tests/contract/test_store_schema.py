@@ -25,7 +25,7 @@ async def test_the_migrations_make_the_tables_that_follow_from_the_entities(
     backend: str, tmp_path: Path
 ) -> None:
     """A difference here means: a field was added or changed, and needs a migration."""
-    async with fresh_location(backend, tmp_path) as location:
+    with fresh_location(backend, tmp_path) as location:
         store = await open_store(location, SteppingClock())
         found = await store._database.read(differences)
         await store.close()

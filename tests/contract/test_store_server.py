@@ -22,7 +22,7 @@ CUT_OTHERS = text(
 
 @pytest.fixture
 async def location(tmp_path: Path) -> AsyncIterator[Path | str]:
-    async with fresh_location("postgresql", tmp_path) as where:
+    with fresh_location("postgresql", tmp_path) as where:
         yield where
 
 

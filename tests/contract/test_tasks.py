@@ -22,7 +22,7 @@ DONE = Progress(TaskState.DONE, finished=datetime(2030, 1, 2, tzinfo=UTC), attem
 
 @pytest.fixture(params=BACKENDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    async with fresh_location(request.param, tmp_path) as where:
+    with fresh_location(request.param, tmp_path) as where:
         opened = await open_store(where, SteppingClock())
         yield opened
         await opened.close()

@@ -14,7 +14,7 @@ FILE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 NOT_FOR_COMPOSE = {"instance", "sip_tls_names", "start_deadline_s"}
 """Names of containers, the certificate and waiting for them are Compose's own business there."""
 FIXED = {"state_dir", "asterisk_image"}
-SECRET = {"smtp_password"}
+SECRET = {"smtp_password", "database"}
 
 
 @pytest.fixture(name="services")

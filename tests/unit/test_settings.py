@@ -55,6 +55,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     ("field", "value"),
     [
         ("sip_port", 0),
+        ("database", "mysql://wirechief@192.0.2.1/wirechief"),
+        ("database", "wirechief.sqlite3"),
         ("sip_address", "localhost"),
         ("sip_address", "300.1.1.1"),
         ("sip_address", "0.0.0.0"),
