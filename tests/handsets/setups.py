@@ -58,7 +58,11 @@ labels = st.one_of(
     st.text(st.characters(categories=("L", "N", "P", "S")), max_size=20),
 )
 hosts = st.sampled_from(("pbx.example.com", "192.0.2.10"))
-addresses = st.builds(lambda host, port: f"{host}:{port}", hosts, st.integers(1, 65535))
+addresses = st.builds(
+    lambda host, port: f"{host}:{port}",
+    st.sampled_from(("proxy.example.com", "198.51.100.7")),
+    st.integers(1, 65535),
+)
 numbers = st.from_regex(r"[0-9]{2,6}", fullmatch=True)
 codes = st.from_regex(r"\*[0-9]{1,3}", fullmatch=True)
 sip_secrets = st.from_regex(r"S[A-Za-z0-9]{16,24}", fullmatch=True).map(SecretStr)

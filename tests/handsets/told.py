@@ -16,10 +16,12 @@ from control_plane.render.handsets.setup import (
     HandsetFile,
     HandsetSetup,
     KeyKind,
+    KeySetup,
     LineSetup,
     Srtp,
 )
-from control_plane.render.handsets.zones import Zone, zone_rules
+from control_plane.render.handsets.zones import Zone, posix_tz, zone_rules
+from tests.handsets.boot import Account
 
 Files = Mapping[str, bytes]
 """By name as the handset asks; without the bootstrap."""
@@ -94,6 +96,10 @@ Reader = Callable[[Files, HandsetSetup], Told]
 """The set-up is given for its MAC and model only: which files are the handset's own."""
 
 
+def _as_it_is(setup: HandsetSetup) -> HandsetSetup:
+    return setup
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a family cannot say exactly. `unit` turns a value into what is left of it."""
@@ -103,10 +109,32 @@ class Limits:
     shown: Callable[[str], str] = str
     codecs: Callable[[tuple[Codec, ...]], tuple[Codec, ...]] = tuple
     srtp: Callable[[Srtp], Srtp] = Srtp
-    keys: Callable[[HandsetSetup], Mapping[int, ToldKey]] | None = None
+    keys: Callable[[KeySetup], ToldKey | None] | None = None
+    """What becomes of a key; None: nothing."""
+    ntp: int = 2
+    """How many time servers."""
+    fit: Callable[[HandsetSetup], HandsetSetup] = _as_it_is
+    """A set-up the family can express, from any."""
 
 
 EXACT = Limits()
+
+
+def accounts_of(told: Told) -> tuple[Account, ...]:
+    """What the handset will register with."""
+    return tuple(
+        Account(
+            user=line.user or "",
+            auth_user=line.user or "",
+            password=line.password or "",
+            host=line.host or "",
+            port=line.port or 0,
+            transport=line.transport or Transport.UDP,
+            index=index,
+            display_name=line.display_name or "",
+        )
+        for index, line in told.lines.items()
+    )
 
 
 def own_files(files: tuple[HandsetFile, ...]) -> dict[str, bytes]:
@@ -149,17 +177,18 @@ def expected(setup: HandsetSetup, limits: Limits = EXACT) -> Told:
     keys = {key.index: ToldKey(key.kind, key.value, limits.shown(key.label), key.line) for key in setup.keys}
     return Told(
         lines={line.index: _line(line, limits) for line in setup.lines},
-        keys=limits.keys(setup) if limits.keys else keys,
+        keys=keys,
         url=setup.server.url,
         user=setup.server.user,
         password=setup.server.password.get_secret_value(),
         interval_s=limits.interval(setup.server.interval_s),
         zone=(zone.offset_s, zone.save_s),
         clock_changes=clock_changes(zone),
+        posix_tz=posix_tz(setup.time_zone, setup.year),
         time_zone=setup.time_zone,
         language=setup.language,
         tones=setup.tone_country,
-        ntp=setup.ntp_servers,
+        ntp=setup.ntp_servers[: limits.ntp],
         admin_password=setup.admin_password.get_secret_value(),
         user_password=setup.user_password.get_secret_value(),
         emergency=setup.emergency,
@@ -182,7 +211,7 @@ def differences(told: Told, wanted: Told) -> Iterator[str]:
             yield f"key {index}: {have} instead of {want}"
         else:
             yield from _fields(f"key {index} ", have, want, ())
-    yield from _fields("", told, wanted, ("lines", "keys", "posix_tz", "digit_map"))
+    yield from _fields("", told, wanted, ("lines", "keys", "digit_map"))
 
 
 def _fields(where: str, have: object, want: object, skipped: tuple[str, ...]) -> Iterator[str]:

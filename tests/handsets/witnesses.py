@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.handsets import yealink
+from tests.handsets import grandstream, yealink
 from tests.handsets.boot import Handset
 from tests.handsets.told import EXACT, Limits, Reader
 
@@ -22,7 +22,17 @@ class Witness:
     """Features that are in the files but cannot be read back as a value."""
 
 
+def _grandstream(family: str, models: tuple[str, ...], limits: Limits) -> Witness:
+    return Witness(grandstream.reader(family), lambda: grandstream.GrandstreamDevice(family), models, limits)
+
+
 WITNESSES: dict[str, Witness] = {
+    "grandstream_gxp": _grandstream("grandstream_gxp", ("GXP1630", "GXP1610"), grandstream.LIMITS),
+    "grandstream_grp": _grandstream("grandstream_grp", ("GRP2612", "GXP2170"), grandstream.LIMITS),
+    "grandstream_ht": _grandstream("grandstream_ht", ("HT802", "HT801"), grandstream.HT_LIMITS),
+    "grandstream_ht_profile": _grandstream(
+        "grandstream_ht_profile", ("HT814", "HT818"), grandstream.HT_PROFILE_LIMITS
+    ),
     "yealink_t": Witness(
         yealink.read, lambda: yealink.YealinkHandset("yealink_t"), ("T46U", "T31G", "T54W"), yealink.LIMITS
     ),
