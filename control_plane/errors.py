@@ -10,6 +10,7 @@ ControlPlaneError
   x AsteriskError   Unreachable (retry) · OutcomeUnknown (observe, never resend) · Rejected
                     · LoginRefused (fatal)
   x StoreError      StoreBusy (retry) · SchemaTooNew (fatal) · StoreUnusable (fatal; says the remedy)
+  x PublishingFailed  the published store or the journal cannot be used now (retry)
   x LabError        the machine lacks something; the message says the remedy
 """
 
@@ -145,6 +146,10 @@ class SchemaTooNew(StoreError):
 
 class StoreUnusable(StoreError):
     """The database cannot be opened, read or written as it is; the text names it and the remedy."""
+
+
+class PublishingFailed(ControlPlaneError):
+    """The published store, or the journal beside it, cannot be read or written now; trying again is safe."""
 
 
 class LabError(ControlPlaneError):

@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS devices (
     version        TEXT NOT NULL,                 -- digest over all files of the device
     -- SHA-256("user:realm:password"), for handsets that do SHA-256 (RFC 7616 3.4.2).
     ha1_sha256          TEXT,
-    ha1_sha256_previous TEXT
+    ha1_sha256_previous TEXT,
+    sequence       INTEGER NOT NULL DEFAULT 1     -- grows with every publication of the device
 ) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS files (

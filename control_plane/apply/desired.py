@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
 
 from control_plane.apply.holdings import Holdings, content_of, text_of
+from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
 from control_plane.errors import ControlPlaneError
 from control_plane.ports import EntityChange, Store
@@ -28,14 +31,52 @@ class Followed:
     revisions: Mapping[int, frozenset[Unit]] | None = field(default_factory=dict)
 
 
+class Source(Protocol):
+    """What a node's desired state is rendered from: which units there are, and which a change touches."""
+
+    def units(self, model: Model, node: str) -> Iterable[Unit]: ...
+
+    def render(self, model: Model, node: str, unit: Unit) -> Rendered: ...
+
+    def touched(self, model: Model, before: Entity | None, after: Entity | None) -> Collection[Unit]:
+        """Units to render at once."""
+        ...
+
+    def touched_later(self, model: Model, before: Entity | None, after: Entity | None) -> Collection[Unit]:
+        """Units that may wait for more changes of this kind."""
+        ...
+
+
+class AsteriskSource:
+    """Rows, mailboxes and dialplan of one Asterisk."""
+
+    def units(self, model: Model, node: str) -> Iterable[Unit]:
+        return units(model, node)
+
+    def render(self, model: Model, node: str, unit: Unit) -> Rendered:
+        return render_unit(model, node, unit)
+
+    def touched(self, model: Model, before: Entity | None, after: Entity | None) -> Collection[Unit]:
+        return touched(model, before, after)
+
+    def touched_later(self, model: Model, before: Entity | None, after: Entity | None) -> Collection[Unit]:
+        return ()
+
+
+ASTERISK = AsteriskSource()
+
+
 @dataclass(slots=True)
 class Desired:
     """What `node` should hold as of `revision` (-1: nothing was rendered yet)."""
 
     node: str
+    source: Source = ASTERISK
     revision: int = -1
     values: Holdings = field(default_factory=Holdings)
     faults: dict[Unit, str] = field(default_factory=dict)
+    waiting: dict[Unit, None] = field(default_factory=dict)
+    """Units that a change touched and that are rendered later, many at a time."""
     _keys: dict[Unit, tuple[ArtefactKey, ...]] = field(default_factory=dict)
     _owners: dict[ArtefactKey, Unit] = field(default_factory=dict)
 
@@ -51,16 +92,31 @@ class Desired:
         changes = await store.changes_since(self.revision) if self.revision >= 0 else None
         revisions: Mapping[int, frozenset[Unit]] | None = None
         if changes is None:
-            wanted: Iterable[Unit] = list(dict.fromkeys([*units(snapshot.model, self.node), *self._keys]))
+            every = self.source.units(snapshot.model, self.node)
+            wanted: Iterable[Unit] = list(dict.fromkeys([*every, *self._keys]))
         else:
             # A change newer than the snapshot must wait for its own snapshot, or it would be rendered from
             # a model that does not have it and then never again.
             seen = [change for change in changes if change.revision <= snapshot.revision]
-            revisions = units_touched(snapshot.model, seen)
+            revisions = self._touched(snapshot.model, seen)
             wanted = dict.fromkeys(unit for found in revisions.values() for unit in sorted(found))
+        for unit in wanted:
+            self.waiting.pop(unit, None)
         changed = await self._render_all(snapshot.model, wanted)
         self.revision = snapshot.revision
         return Followed(changed, revisions)
+
+    async def catch_up(self, store: Store, most: int) -> frozenset[ArtefactKey]:
+        """Render up to `most` of the units that wait; returns the keys that may have changed."""
+        batch = list(islice(self.waiting, most))
+        for unit in batch:
+            del self.waiting[unit]
+        return await self._render_all((await store.snapshot()).model, batch)
+
+    def _touched(self, model: Model, changes: Sequence[EntityChange]) -> dict[int, frozenset[Unit]]:
+        for change in changes:
+            self.waiting.update(dict.fromkeys(self.source.touched_later(model, change.before, change.after)))
+        return units_touched(model, changes, self.source)
 
     def units_of(self, keys: Iterable[ArtefactKey]) -> dict[ArtefactKey, Unit]:
         """What each key was rendered from, as far as it is desired."""
@@ -70,6 +126,11 @@ class Desired:
     def is_blind(self) -> bool:
         """Whether a unit was never rendered, so that rows which seem to belong to nobody may be its own."""
         return any(unit not in self._keys for unit in self.faults)
+
+    @property
+    def rendered(self) -> Collection[Unit]:
+        """The units that render to something."""
+        return self._keys.keys()
 
     def keys_of(self, unit: Unit) -> tuple[ArtefactKey, ...]:
         """What `unit` renders to."""
@@ -94,7 +155,10 @@ class Desired:
     def _render(self, model: Model, unit: Unit) -> Mapping[ArtefactKey, str] | None:
         """None when the unit cannot be rendered: it keeps what it had, and all others go on."""
         try:
-            values = {key: _canonical(key, value) for key, value in _values(model, self.node, unit).items()}
+            values = {
+                key: _canonical(key, value)
+                for key, value in self.source.render(model, self.node, unit).values.items()
+            }
         except (ControlPlaneError, ValueError, LookupError) as exc:
             self.faults[unit] = f"{unit} cannot be rendered: {exc}"
             logger.error("%s", self.faults[unit], extra={"node": self.node})
@@ -124,19 +188,16 @@ class Desired:
             self._keys[unit] = tuple(kept)
 
 
-def _values(model: Model, node: str, unit: Unit) -> Mapping[ArtefactKey, str]:
-    rendered: Rendered = render_unit(model, node, unit)
-    return rendered.values
-
-
 def _canonical(key: ArtefactKey, value: str) -> str:
     return text_of(content_of(value)) if key.holder is Holder.FILE else value
 
 
-def units_touched(model: Model, changes: Iterable[EntityChange]) -> dict[int, frozenset[Unit]]:
-    """Revision -> the units that show its changes; `model` is the newest."""
+def units_touched(
+    model: Model, changes: Iterable[EntityChange], source: Source = ASTERISK
+) -> dict[int, frozenset[Unit]]:
+    """Revision -> the units that show its changes at once; `model` is the newest."""
     found: dict[int, frozenset[Unit]] = {}
     for change in changes:
-        units_of_it = touched(model, change.before, change.after)
+        units_of_it = frozenset(source.touched(model, change.before, change.after))
         found[change.revision] = found.get(change.revision, frozenset()) | units_of_it
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from control_plane.apply.desired import Desired
+from control_plane.apply.desired import Desired, Source
 from control_plane.apply.holdings import Holdings
 from control_plane.apply.outcome import Applied, Outcome
 from control_plane.plan.changes import diff, digest
@@ -25,8 +25,8 @@ NONE_OWED: frozenset[str] = frozenset()
 class Ledger:
     """The account of one node."""
 
-    def __init__(self, node: str) -> None:
-        self.desired = Desired(node)
+    def __init__(self, node: str, source: Source | None = None) -> None:
+        self.desired = Desired(node) if source is None else Desired(node, source)
         self.mirror = Holdings()
         self.trusted = False
         """Whether the mirror is known to be what Asterisk holds; false until an audit after each connect."""

@@ -61,6 +61,15 @@ IPv4 = Annotated[str, AfterValidator(_require_ipv4)]
 TimeZone = Annotated[str, AfterValidator(_require_time_zone)]
 Label = Annotated[str, Field(max_length=60), AfterValidator(require_plain_text)]
 DialledDigits = Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+HOST_PATTERN = r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+HostName = Annotated[str, Field(pattern=f"^{HOST_PATTERN}$")]
+HostPort = Annotated[str, Field(pattern=f"^{HOST_PATTERN}:[0-9]{{1,5}}$")]
+
+DAY_S = 86_400
+POLL_MIN_S = 300
+POLL_MAX_S = 30 * DAY_S
 
 
 class OrganisationKind(StrEnum):
@@ -76,6 +85,23 @@ class Organisation(Entity):
     id: Slug
     name: Label
     kind: OrganisationKind = OrganisationKind.OCCUPIER
+
+
+class SiteProvisioning(Entity):
+    """What a site decides for its handsets.
+
+    `plain`: secrets also over HTTP and TFTP, for a closed network with handsets that cannot do TLS. None for
+    language and tones: those of the site's region. `phone_ids`: how many handsets can be logged in at once
+    (R49, R52).
+    """
+
+    plain: bool = False
+    interval_s: int = Field(default=DAY_S, ge=POLL_MIN_S, le=POLL_MAX_S)
+    language: Language | None = None
+    tone_country: Country | None = None
+    ntp_servers: tuple[HostName, ...] = Field(default=(), max_length=2)
+    stun_server: HostPort | None = None
+    phone_ids: int = Field(default=1000, ge=1, le=100_000)
 
 
 class Site(Entity):
@@ -95,6 +121,7 @@ class Site(Entity):
     caller_id: PhoneNumberText | None = None
     media_address: IPv4 | None = None
     reception: tuple[DialledDigits, ...] = ()
+    provisioning: SiteProvisioning = SiteProvisioning()
 
     @property
     def numbering(self) -> Region:

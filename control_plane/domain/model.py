@@ -16,6 +16,7 @@ from control_plane.domain.entities import (
 )
 from control_plane.domain.extension import DEVICE_PRIORITY, Device, DeviceKind, Extension, ExtensionType
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
+from control_plane.domain.handsets import Handset
 
 ExtensionId = tuple[str, str]
 """(organisation id, extension key)."""
@@ -33,6 +34,7 @@ class Model:
     extensions: Mapping[ExtensionId, Extension] = field(default_factory=dict)
     devices: Mapping[ExtensionId, tuple[Device, ...]] = field(default_factory=dict)
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    handsets: Mapping[str, Handset] = field(default_factory=dict)
     feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
 
     @classmethod
@@ -47,6 +49,7 @@ class Model:
         extensions: Iterable[Extension] = (),
         devices: Iterable[Device] = (),
         trunks: Iterable[Trunk] = (),
+        handsets: Iterable[Handset] = (),
         feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES,
     ) -> Model:
         """The model of these entities, in any order."""
@@ -62,6 +65,7 @@ class Model:
             extensions={(e.org, e.key): e for e in extensions},
             devices={owner: by_priority(found) for owner, found in grouped.items()},
             trunks={t.id: t for t in trunks},
+            handsets={h.mac: h for h in handsets},
             feature_codes=feature_codes,
         )
 
@@ -75,6 +79,14 @@ class Model:
     def devices_of(self, extension: Extension) -> tuple[Device, ...]:
         """Its devices, in ring priority order."""
         return self.devices.get((extension.org, extension.key), ())
+
+    def device(self, ident: str) -> Device | None:
+        """The device of this SIP user name; looks through all of them."""
+        return next((d for found in self.devices.values() for d in found if d.id == ident), None)
+
+    def handset_of(self, device: str) -> Handset | None:
+        """The handset that is set up as `device`; looks through all of them."""
+        return next((h for h in self.handsets.values() if h.device == device), None)
 
     def node_of(self, extension: Extension) -> str:
         return self.sites[extension.site].node

@@ -30,6 +30,8 @@ class Op(StrEnum):
     WRITE_FILE = "write_file"  # UpdateConfig of a whole file
     EDIT_MAILBOX = "edit_mailbox"  # UpdateConfig of one line of a mailbox file
     RELOAD = "reload"
+    PUBLISH = "publish"  # a handset's row and files, in one transaction
+    WITHDRAW = "withdraw"
 
 
 class Phase(IntEnum):
@@ -52,6 +54,8 @@ class Phase(IntEnum):
     NO_IDENTIFY = 14
     NO_ENDPOINTS = 15
     NO_CREDENTIALS = 16
+    PUBLISHED = 17
+    NO_PUBLISHED = 18
 
 
 _FAMILY_PHASES = {
@@ -81,6 +85,7 @@ _REMOVAL_OF = {
     Phase.EXTENSIONS: Phase.NO_EXTENSIONS,
     Phase.SWITCHES: Phase.NO_SWITCHES,
     Phase.ENTRANCES: Phase.NO_ENTRANCES,
+    Phase.PUBLISHED: Phase.NO_PUBLISHED,
 }
 
 
@@ -157,6 +162,9 @@ def _step(change: Change, unit: Unit | None) -> Step:
     )
 
 
+_UNDOING = {Op.PUT: Op.DELETE, Op.PUBLISH: Op.WITHDRAW}
+
+
 def _op_and_phase(change: Change) -> tuple[Op, Phase]:
     match change.key.holder:
         case Holder.FILE:
@@ -165,9 +173,11 @@ def _op_and_phase(change: Change) -> tuple[Op, Phase]:
             op, phase = Op.EDIT_MAILBOX, Phase.MAILBOXES
         case Holder.ROW:
             op, phase = Op.PUT, row_phase(change.key.name)
+        case Holder.PUBLISHED:
+            op, phase = Op.PUBLISH, Phase.PUBLISHED
     if change.after is not None:
         return op, phase
-    return (Op.DELETE if op is Op.PUT else op), _REMOVAL_OF[phase]
+    return _UNDOING.get(op, op), _REMOVAL_OF[phase]
 
 
 def row_phase(name: str) -> Phase:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from control_plane.plan.changes import Change, Drift
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, is_secret
+from control_plane.render.handsets.publication import difference, files_changed
 
 MASK = "***"
 SECRET_FIELDS = frozenset({"password", "md5_cred", "password_digest", "refresh_token", "oauth_secret"})
@@ -18,18 +19,17 @@ _LONGEST_SHOWN = 60
 def reason_for(change: Change, unit: Unit | None) -> str:
     """One sentence: what differs and what the step does about it."""
     what = subject(change.key)
+    where = "the published store" if change.key.holder is Holder.PUBLISHED else "Asterisk"
     fields = ", ".join(_changed_names(change))
     match change.drift:
         case Drift.MODEL_MOVED:
             return _model_moved(change, unit)
         case Drift.EDITED:
-            return (
-                f"{what} was edited in Asterisk{f' ({fields})' if fields else ''}; put back as the model says"
-            )
+            return f"{what} was edited in {where}{f' ({fields})' if fields else ''}; put back as the model says"
         case Drift.LOST if change.after is None:
-            return f"{what} was removed, but Asterisk has it again; removed once more"
+            return f"{what} was removed, but {where} has it again; removed once more"
         case Drift.LOST:
-            return f"Asterisk does not hold {what} as it was given; written again"
+            return f"{where[:1].upper()}{where[1:]} does not hold {what} as it was given; written again"
         case Drift.FOREIGN:
             return f"{what} belongs to nothing in the model; removed"
 
@@ -48,10 +48,16 @@ def subject(key: ArtefactKey) -> str:
             return f"mailbox {key.name}"
         case Holder.FILE:
             return f"file {key.name}"
+        case Holder.PUBLISHED if key.name.startswith("common/"):
+            return f"handset file {key.name.removeprefix('common/')}"
+        case Holder.PUBLISHED:
+            return f"handset {key.name}"
 
 
 def _model_moved(change: Change, unit: Unit | None) -> str:
-    owner = f"{unit.kind} {'/'.join(unit.key)}" if unit is not None else "the model"
+    owner = str(unit).strip() if unit is not None else "the model"
+    if change.key.holder is Holder.PUBLISHED:
+        return _publication_moved(change, owner)
     aspect = _aspect(change.key, unit)
     if change.after is None:
         return f"{owner} changed: {aspect} {'off' if change.before == '1' else 'removed'}"
@@ -63,6 +69,15 @@ def _model_moved(change: Change, unit: Unit | None) -> str:
     names = ", ".join(_changed_names(change))
     shown = _shown_value(change.key, change.after)
     return f"{owner} changed: {aspect} {names or (f'is now {shown}' if shown else 'differs')}"
+
+
+def _publication_moved(change: Change, owner: str) -> str:
+    if change.after is None:
+        return f"{subject(change.key)} is not in the model any more: what it could fetch is withdrawn"
+    if change.before is None:
+        return f"{owner} is new: its files are published"
+    names = ", ".join(_changed_names(change))
+    return f"{owner} changed: {names or 'how its files are served'}"
 
 
 def _aspect(key: ArtefactKey, unit: Unit | None) -> str:
@@ -83,6 +98,8 @@ def _shown_value(key: ArtefactKey, value: str) -> str:
 
 
 def _changed_names(change: Change) -> list[str]:
+    if change.key.holder is Holder.PUBLISHED:
+        return list(files_changed(change.before, change.after))
     before, after = _fields(change.key, change.before), _fields(change.key, change.after)
     if before is None or after is None:
         return []
@@ -94,6 +111,8 @@ def diff_lines(key: ArtefactKey, before: str | None, after: str | None) -> tuple
 
     Secrets never appear: `password: *** -> ***` says that a password changes and nothing more.
     """
+    if key.holder is Holder.PUBLISHED:
+        return tuple(difference(before, after))
     if key.holder is Holder.FILE:
         return tuple(_unified(key.name, before or "", after or ""))
     old, new = _fields(key, before), _fields(key, after)

@@ -27,6 +27,8 @@ class UnitKind(_Fast):
     OCCUPANCY = "occupancy"  # (org, site)
     TRUNK = "trunk"  # (trunk,)
     NODE = "node"  # (node,): the dialplan
+    HANDSET = "handset"  # (mac,)
+    COMMON_FILES = "common files"  # (): those that are the same for every handset of a model
 
 
 class Unit(NamedTuple):
@@ -40,11 +42,12 @@ class Unit(NamedTuple):
 
 
 class Holder(_Fast):
-    """Where in Asterisk an artefact lives."""
+    """Where an artefact lives: in Asterisk, or in the published store."""
 
     ROW = "row"  # AstDB; name is the full key, "pbx/auth/abc"
     MAILBOX = "mailbox"  # a line of a mailbox file; name is "context/mailbox", value the text after =>
     FILE = "file"  # a whole include-free configuration file; name is the file name
+    PUBLISHED = "published"  # a handset's row and files; name is its MAC, or "common/" and a file's name
 
 
 class ArtefactKey(NamedTuple):
@@ -66,6 +69,8 @@ SECRET_ROWS = ("pbx/auth/", "code/")
 
 def is_secret(key: ArtefactKey) -> bool:
     """Whether the value must be masked before a person or a log sees it."""
+    if key.holder is Holder.PUBLISHED:
+        return not key.name.startswith("common/")
     return key.holder is Holder.MAILBOX or (key.holder is Holder.ROW and key.name.startswith(SECRET_ROWS))
 
 
@@ -94,6 +99,7 @@ class Rendered:
         rows: Iterable[tuple[str, str]] = (),
         mailboxes: Iterable[tuple[str, str]] = (),
         files: Iterable[tuple[str, str]] = (),
+        published: Iterable[tuple[str, str]] = (),
     ) -> Rendered:
         """From (name, value) pairs."""
         return cls(
@@ -101,5 +107,6 @@ class Rendered:
                 **{ArtefactKey(Holder.ROW, name): value for name, value in rows},
                 **{ArtefactKey(Holder.MAILBOX, name): value for name, value in mailboxes},
                 **{ArtefactKey(Holder.FILE, name): value for name, value in files},
+                **{ArtefactKey(Holder.PUBLISHED, name): value for name, value in published},
             }
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -26,6 +27,7 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.handsets import Handset
 from control_plane.ports import EntityKey, EntityKind
 
 MASK = "***"
@@ -151,8 +153,15 @@ def _scalar(name: str, bare: Any, *, nullable: bool) -> tuple[Column, Convert | 
     if issubclass(bare, StrEnum):
         members = {member.value: member for member in bare}
         return Column(name, ColumnType.TEXT, nullable), str, members.__getitem__
+    if bare is datetime:
+        return Column(name, ColumnType.TEXT, nullable), _moment_text, datetime.fromisoformat
     kinds = {str: ColumnType.TEXT, bool: ColumnType.BOOLEAN, int: ColumnType.INTEGER}
     return Column(name, kinds[bare], nullable), None, None
+
+
+def _moment_text(value: datetime) -> str:
+    """ISO 8601 in UTC, so that texts sort as the moments do."""
+    return value.astimezone(UTC).isoformat()
 
 
 def _list_reader(member: Any) -> Convert:
@@ -188,6 +197,7 @@ KINDS: Final[Mapping[EntityKind, Kind]] = {
         Kind(EntityKind.NUMBER, Shape(PhoneNumber), ("e164",), "numbers"),
         Kind(EntityKind.EXTENSION, Shape(Extension), ("org", "key"), "extensions"),
         Kind(EntityKind.DEVICE, Shape(Device), ("id",), "devices"),
+        Kind(EntityKind.HANDSET, Shape(Handset), ("mac",), "handsets"),
     )
 }
 _KIND_OF: Final[Mapping[type[Entity], Kind]] = {kind.shape.cls: kind for kind in KINDS.values()}
@@ -250,5 +260,7 @@ def _masked_value(owner: Entity, name: str, value: Any) -> Any:
             return [str(item) for item in value]
         case StrEnum():
             return value.value
+        case datetime():
+            return _moment_text(value)
         case _:
             return MASK if (type(owner), name) in HIDDEN_FIELDS else value

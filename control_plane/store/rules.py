@@ -44,6 +44,9 @@ REFERENCES: Final = (
     _Reference(EntityKind.EXTENSION, ("person",), EntityKind.PERSON),
     _Reference(EntityKind.EXTENSION, ("number",), EntityKind.NUMBER),
     _Reference(EntityKind.DEVICE, ("org", "extension"), EntityKind.EXTENSION),
+    _Reference(EntityKind.HANDSET, ("org",), EntityKind.ORGANISATION),
+    _Reference(EntityKind.HANDSET, ("site",), EntityKind.SITE),
+    _Reference(EntityKind.HANDSET, ("device",), EntityKind.DEVICE),
 )
 
 _PLURALS: Final = {EntityKind.OCCUPANCY: "occupancies", EntityKind.PERSON: "people"}

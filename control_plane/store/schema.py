@@ -84,6 +84,13 @@ _CONSTRAINTS: Final[dict[EntityKind, tuple[SchemaItem, ...]]] = {
         UniqueConstraint("org", "extension", "kind"),
         CheckConstraint("kind IN ('ip_phone', 'mobile', 'desktop')", name="kind"),
     ),
+    EntityKind.HANDSET: (
+        _restrict("org", to="organisations.id"),
+        _restrict("site", to="sites.id"),
+        # A changed device is removed and written anew (see rows.py), so this is checked at commit.
+        ForeignKeyConstraint(("device",), ("devices.id",), deferrable=True, initially="DEFERRED"),
+        Index(None, "device"),
+    ),
 }
 
 _TYPES: Final[dict[ColumnType, type[TypeEngine[Any]]]] = {

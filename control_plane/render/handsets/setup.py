@@ -12,6 +12,7 @@ from enum import StrEnum
 from pydantic import SecretStr
 
 from control_plane.domain.extension import Transport
+from control_plane.domain.handsets import KeyKind as KeyKind
 
 NO_SECRET = SecretStr("")
 
@@ -39,17 +40,6 @@ class Dtmf(StrEnum):
     RFC4733 = "rfc4733"
     INBAND = "inband"
     INFO = "info"
-
-
-class KeyKind(StrEnum):
-    """What a programmable key does."""
-
-    LINE = "line"
-    BLF = "blf"
-    SPEED_DIAL = "speed_dial"
-    VOICEMAIL = "voicemail"
-    DND = "dnd"
-    FORWARD = "forward"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,258 @@
+"""The published store and the journal: two SQLite files that the provisioning server shares with us.
+
+We write the first and it reads it; it writes the second and we read it. Their shapes are
+provisioning_server/schema.sql and journal.sql.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from control_plane.errors import PublishingFailed
+from control_plane.ports import Bound, Fetched
+from control_plane.render.handsets.publication import COMMON, Publication, etag, publication_of
+from control_plane.render.handsets.setup import HandsetFile
+
+T = TypeVar("T")
+Row = tuple[object, ...]
+
+BUSY_S = 5.0
+SCHEMA = "1"
+_COLUMNS = (
+    "vendor", "family", "model", "state", "token", "token_previous", "auth", "user", "ha1", "user_previous",
+    "ha1_previous", "allowed", "plain", "certificate", "window_id", "window_until", "user_agent", "version",
+    "sequence",
+)  # fmt: skip
+_PUT_DEVICE = (
+    f"INSERT OR REPLACE INTO devices (mac, {', '.join(_COLUMNS)}) "  # noqa: S608 - names of ours
+    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+)
+_PUT_FILE = (
+    "INSERT OR REPLACE INTO files (mac, name, content, content_type, etag, secret, bootstrap) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_FILES = "SELECT mac, name, content, content_type, secret, bootstrap, etag FROM files"
+_DEVICES = f"SELECT mac, {', '.join(_COLUMNS)} FROM devices"  # noqa: S608 - names of ours
+_ONCE = 500
+"""Names in one question; SQLite takes more, but each needs a place."""
+
+
+class PublishedFile:
+    """`ports.PublishedStore` over one SQLite file, made when it is missing. Work is done in threads."""
+
+    def __init__(self, path: Path, realm: str) -> None:
+        self._path = path
+        self._realm = realm
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    async def read(self, names: Collection[str] | None = None) -> dict[str, str]:
+        return await asyncio.to_thread(self._locked, lambda db: _read(db, names))
+
+    async def replace(self, texts: Mapping[str, str | None]) -> None:
+        if texts:
+            await asyncio.to_thread(self._locked, lambda db: _replace(db, texts))
+
+    async def add_link(self, token: str, mac: str, name: str, valid_until: datetime) -> None:
+        row = (hashlib.sha256(token.encode()).hexdigest(), mac, name.lower(), _moment(valid_until))
+
+        def add(db: sqlite3.Connection) -> None:
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("DELETE FROM links WHERE valid_until < ?", (_moment(datetime.now(UTC)),))
+                db.execute("INSERT INTO links (token, mac, name, valid_until) VALUES (?, ?, ?, ?)", row)
+                _count_up(db)
+
+        await asyncio.to_thread(self._locked, add)
+
+    async def close(self) -> None:
+        """Close the file; it is opened again when it is used."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _locked(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                if self._connection is not None and not self._path.exists():
+                    self._connection.close()  # removed under us: what we write would be read by nobody
+                    self._connection = None
+                if self._connection is None:
+                    self._connection = self._open()
+                return work(self._connection)
+            except (sqlite3.Error, OSError) as exc:
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+                raise PublishingFailed(
+                    f"The published store {self._path} cannot be used ({exc}): check that its folder can be "
+                    "written and has room; handsets keep what they were given."
+                ) from exc
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._path.exists():
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            # After a power cut the newest publications may be gone, and the next audit writes them again.
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.executescript((files("provisioning_server") / "schema.sql").read_text(encoding="utf-8"))
+            rows = [("schema", SCHEMA), ("realm", self._realm)]
+            if dict(db.execute("SELECT key, value FROM meta WHERE key IN ('schema', 'realm')")) != dict(rows):
+                db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
+            db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('sequence', '0')")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _count_up(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'sequence'")
+
+
+def _replace(db: sqlite3.Connection, texts: Mapping[str, str | None]) -> None:
+    with db:  # commits, or rolls back when anything is raised
+        db.execute("BEGIN IMMEDIATE")
+        for name, text in texts.items():
+            if name.startswith(COMMON):
+                db.execute("DELETE FROM files WHERE mac = '' AND name = ?", (name.removeprefix(COMMON),))
+            else:
+                db.execute("DELETE FROM files WHERE mac = ?", (name,))
+                db.execute("DELETE FROM devices WHERE mac = ?", (name,))
+        # All goes before anything comes: a token may pass from one handset to another.
+        for name, text in texts.items():
+            if text is not None:
+                _put(db, "" if name.startswith(COMMON) else name, publication_of(text))
+        _count_up(db)
+
+
+def _put(db: sqlite3.Connection, mac: str, publication: Publication) -> None:
+    if mac:
+        db.execute(_PUT_DEVICE, (mac, *(publication.device.get(column) for column in _COLUMNS)))
+    db.executemany(
+        _PUT_FILE,
+        [
+            (mac, f.name.lower(), f.content, f.content_type, etag(f.content), int(f.secret), int(f.bootstrap))
+            for f in publication.files
+        ],
+    )
+
+
+def _read(db: sqlite3.Connection, names: Collection[str] | None) -> dict[str, str]:
+    with db:
+        db.execute("BEGIN")  # devices and files of one moment
+        if names is None:
+            return _texts(db.execute(_DEVICES), db.execute(_FILES))
+        macs = [name for name in names if not name.startswith(COMMON)]
+        common = {name.removeprefix(COMMON) for name in names if name.startswith(COMMON)}
+        devices = [row for part in _parts(macs) for row in db.execute(_among(_DEVICES, part), part)]
+        found = [row for part in _parts(macs) for row in db.execute(_among(_FILES, part), part)]
+        if common:
+            found += [row for row in db.execute(f"{_FILES} WHERE mac = ''") if row[1] in common]
+        return _texts(devices, found)
+
+
+def _parts(macs: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (macs[start : start + _ONCE] for start in range(0, len(macs), _ONCE))
+
+
+def _among(statement: str, macs: Sequence[str]) -> str:
+    return f"{statement} WHERE mac IN ({', '.join('?' * len(macs))})"
+
+
+def _texts(devices: Iterable[Row], found: Iterable[Row]) -> dict[str, str]:
+    own: dict[str, list[HandsetFile]] = {}
+    texts: dict[str, str] = {}
+    for mac, name, content, content_type, secret, bootstrap, tag in found:
+        raw = content if isinstance(content, bytes) else str(content).encode()
+        # A content that its tag does not name was changed by somebody: it must not pass for what it was.
+        shown = str(content_type) if tag == etag(raw) else f"{content_type} (changed)"
+        file = HandsetFile(str(name), raw, shown, secret=bool(secret), bootstrap=bool(bootstrap))
+        if mac == "":
+            texts[f"{COMMON}{name}"] = Publication({}, (file,)).text()
+        else:
+            own.setdefault(str(mac), []).append(file)
+    for mac, *values in devices:
+        row = dict(zip(_COLUMNS, values, strict=True))
+        texts[str(mac)] = Publication(row, tuple(own.pop(str(mac), ()))).text()  # type: ignore[arg-type]
+    for mac, left in own.items():  # files of a device that is gone
+        texts[mac] = Publication({}, tuple(left)).text()
+    return texts
+
+
+class JournalFile:
+    """`ports.FetchJournal` over the provisioning server's file; where there is none, nothing was fetched."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def fetches(self, macs: Collection[str] | None = None) -> Mapping[str, Sequence[Fetched]]:
+        statement = (
+            "SELECT mac, name, at, status, version, scheme, address, user_agent, count FROM fetches "
+            "{where} ORDER BY at DESC"
+        )
+        if macs is None:
+            rows = await self._rows(statement.format(where=""))
+        else:
+            rows = []
+            for part in _parts(list(macs)):
+                marks = ", ".join("?" * len(part))
+                rows += await self._rows(statement.format(where=f"WHERE mac IN ({marks})"), part)
+        found: dict[str, list[Fetched]] = {}
+        for mac, name, at, status, version, scheme, address, agent, count in rows:
+            found.setdefault(str(mac), []).append(
+                Fetched(
+                    str(mac), str(name), _parsed(at), int(str(status)), str(version or ""), str(scheme),
+                    str(address), str(agent), int(str(count)),
+                )
+            )  # fmt: skip
+        return found
+
+    async def bound(self) -> Mapping[str, Bound]:
+        rows = await self._rows("SELECT mac, network, at, certificate FROM bound")
+        return {
+            str(mac): Bound(str(mac), str(network), _parsed(at), str(certificate) if certificate else None)
+            for mac, network, at, certificate in rows
+        }
+
+    async def spent(self) -> frozenset[str]:
+        return frozenset(str(row[0]) for row in await self._rows("SELECT id FROM spent"))
+
+    async def _rows(self, statement: str, values: Sequence[str] = ()) -> list[Row]:
+        return await asyncio.to_thread(self._read, statement, values)
+
+    def _read(self, statement: str, values: Sequence[str]) -> list[Row]:
+        if not self._path.exists():
+            return []
+        try:
+            address = f"{self._path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as db:
+                return list(db.execute(statement, values))
+        except (sqlite3.Error, OSError) as exc:
+            raise PublishingFailed(f"The journal {self._path} cannot be read ({exc}).") from exc
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
+def _parsed(text: object) -> datetime:
+    at = datetime.fromisoformat(str(text))
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
