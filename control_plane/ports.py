@@ -222,8 +222,10 @@ class PhonePins(Protocol):
 
 
 class PublishedStore(Protocol):
-    """What the provisioning server may serve. Texts are those of render/handsets/publication.py: of one handset
-    under its MAC, of a file common to all under "common/" and its name.
+    """What the provisioning server may serve.
+
+    Texts are those of render/handsets/publication.py: of one handset under its MAC, of a file common to all
+    under "common/" and its name.
 
     Every method raises PublishingFailed when the store cannot be used.
     """

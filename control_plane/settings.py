@@ -127,6 +127,25 @@ class Settings(BaseSettings):
         description="Networks never blocked, besides trunks: offices with a fixed address (192.0.2.0/24).",
     )
 
+    provisioning_public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*)?$",
+        description="What handsets reach the provisioning server at. Default: https, the first of "
+        "provisioning_names, provisioning_https_port. These three are read by the provisioning server too.",
+    )
+    provisioning_names: tuple[HostName, ...] = Field(
+        default=("localhost",), description="DNS names of the provisioning server."
+    )
+    provisioning_https_port: Port = Field(default=8443, description="HTTPS port of the provisioning server.")
+    ntp_servers: tuple[HostName, ...] = Field(
+        default=("pool.ntp.org",), description="Time servers of handsets, where their site names none."
+    )
+    stun_server: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?:[0-9]{1,5})?$",
+        description="host:port of the STUN server for devices with STUN on, where their site names none.",
+    )
+
     start_deadline_s: float = Field(
         default=30.0, gt=0, description="How long an Asterisk may take to be fully booted, in seconds."
     )

@@ -130,7 +130,7 @@ def _count_up(db: sqlite3.Connection) -> None:
 def _replace(db: sqlite3.Connection, texts: Mapping[str, str | None]) -> None:
     with db:  # commits, or rolls back when anything is raised
         db.execute("BEGIN IMMEDIATE")
-        for name, text in texts.items():
+        for name in texts:
             if name.startswith(COMMON):
                 db.execute("DELETE FROM files WHERE mac = '' AND name = ?", (name.removeprefix(COMMON),))
             else:

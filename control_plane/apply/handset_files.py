@@ -1,8 +1,8 @@
-"""What handsets are to be able to fetch, as a source of desired state; numbers each handset's publications."""
+"""What handsets are to be able to fetch, as a source of desired state; counts each handset's publications."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
@@ -25,10 +25,16 @@ class HandsetFiles:
     """Renders publications. A publication that differs from the one before has the next sequence number,
     because some makes refuse a file whose version is not newer than the one they hold."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Callable[[], Place]) -> None:
+        self._find_place = place
+        self._place = place()
         self._inside: dict[str, Inside] = {}
         self._last: dict[str, tuple[int, str]] = {}  # MAC -> sequence and digest of what was rendered last
+
+    def place_moved(self) -> bool:
+        """Whether what all handsets are told is another than at the last look (authority, address, year)."""
+        before, self._place = self._place, self._find_place()
+        return before != self._place
 
     def learn(self, held: Mapping[str, str], pushed: Mapping[ArtefactKey, str]) -> None:
         """Go on counting where the published store stands; what is known already counts more."""

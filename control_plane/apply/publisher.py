@@ -147,7 +147,7 @@ class Publisher:
         return self._ledger.desired.values.by_holder[Holder.PUBLISHED].get(mac)
 
     async def wait_published(self, revision: int, within_s: float) -> bool:
-        """Nudge, and return once everything of `revision` is published but directories; False: not in time."""
+        """Nudge, and return once all of `revision` but directories is published; False: not in time."""
         self.nudge()
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -175,7 +175,9 @@ class Publisher:
         async with self._turn:
             plan = await self._audit()
             if expected is not None and expected.digest != plan.digest:
-                raise StalePlan("The model or the published files changed since this plan was made; plan again.")
+                raise StalePlan(
+                    "The model or the published files changed since this plan was made; plan again."
+                )
             self._book.held_back = 0
             applied = await self._run(plan)
             while self._record.pending:
@@ -257,6 +259,8 @@ class Publisher:
             read.by_holder[Holder.PUBLISHED].update(await self._published.read())
             pushed = await self._record.load()
             self._files.learn(read.by_holder[Holder.PUBLISHED], pushed)
+            if self._files.place_moved():
+                desired.revision = -1  # everything is rendered again
             await desired.follow(self._store)
             while desired.waiting:
                 await desired.catch_up(self._store, BATCH)
@@ -266,7 +270,9 @@ class Publisher:
         drift = [step.reason for step in plan.steps if step.drift is not Drift.MODEL_MOVED]
         self._book.drift = tuple(drift[:DRIFT_SHOWN])
         if drift:
-            logger.warning("%d published handsets differ that the model did not change: %s", len(drift), drift[0])
+            logger.warning(
+                "%d published handsets differ that the model did not change: %s", len(drift), drift[0]
+            )
         self._book.audit_at = self._now() + self._options.audit_s
         return plan
 
@@ -324,7 +330,9 @@ class Publisher:
         self._ledger.trusted = False
         doubled = self._options.backoff_first_s * 2 ** min(book.failures, 10)
         book.failures += 1
-        book.audit_at = self._now() + min(self._options.backoff_max_s, doubled) * self._jitter.uniform(0.5, 1.0)
+        book.audit_at = self._now() + min(self._options.backoff_max_s, doubled) * self._jitter.uniform(
+            0.5, 1.0
+        )
 
     @staticmethod
     def _now() -> float:

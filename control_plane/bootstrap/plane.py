@@ -12,8 +12,10 @@ from typing import Any
 
 from control_plane.adapters.ami import AmiLink
 from control_plane.adapters.mail import mailer_of
+from control_plane.adapters.published import PublishedFile
 from control_plane.apply.guard import Guard, exempt_of, policy_of
 from control_plane.apply.observer import Observer
+from control_plane.apply.publisher import Publisher
 from control_plane.apply.reconciler import Reconciler
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.errors import AsteriskError
@@ -34,6 +36,8 @@ class ControlPlane:
     guard: Guard
     outbox: Outbox
     observer: Observer
+    publisher: Publisher
+    published: PublishedFile
 
 
 @asynccontextmanager
@@ -53,6 +57,7 @@ async def running(wiring: Wiring) -> AsyncIterator[ControlPlane]:
             _start("guard", plane.guard.run()),
             _start("outbox", plane.outbox.run()),
             _start("observer", plane.observer.run()),
+            _start("publisher", plane.publisher.run()),
         ]
         try:
             yield plane
@@ -61,6 +66,7 @@ async def running(wiring: Wiring) -> AsyncIterator[ControlPlane]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await plane.link.close()
+            await plane.published.close()
 
 
 def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
@@ -78,7 +84,10 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
         recordings=wiring.spool,
     )
     observer = Observer(link, clock)
-    return ControlPlane(wiring, store, link, wiring.reconciler(store, link), guard, outbox, observer)
+    published = wiring.published()
+    publisher = wiring.publisher(store, published)
+    reconciler = wiring.reconciler(store, link)
+    return ControlPlane(wiring, store, link, reconciler, guard, outbox, observer, publisher, published)
 
 
 async def _connect(link: AmiLink) -> None:

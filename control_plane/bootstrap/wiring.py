@@ -14,15 +14,19 @@ from control_plane.adapters.ami import AmiAddress, AmiLink, AmiTiming
 from control_plane.adapters.carrier import Carrier
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.containers import Lab, node_start
+from control_plane.adapters.published import JournalFile, PublishedFile
 from control_plane.adapters.secrets import LabSecrets, load_or_make_secrets
 from control_plane.adapters.voicemail import VoicemailSpool
+from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.handsets import Intake
+from control_plane.apply.publisher import TARGET, Listener, Publisher, PublisherOptions
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.state import Options
 from control_plane.bootstrap.locks import PidFile, exclusive_on
 from control_plane.domain.features import with_codes
 from control_plane.errors import LabError
 from control_plane.ports import Clock
+from control_plane.render.handsets.assemble import Place
 from control_plane.render.static import NodeStart
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
@@ -30,6 +34,8 @@ from control_plane.settings import Settings
 from control_plane.store import SqlStore, open_store
 
 DATABASE_FILE = "wirechief.sqlite3"
+PROVISIONING_REALM = "provisioning"
+"""Of the HTTP logins of handsets; the provisioning server reads it in the published store."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,46 @@ class Wiring:
         """The node's voicemail, as far as it is files."""
         return VoicemailSpool(self.state_dir / "node" / "spool")
 
+    def place(self) -> Place:
+        """Where handsets fetch and register, as things are now."""
+        s = self.settings
+        base = s.provisioning_public_url or f"https://{s.provisioning_names[0]}:{s.provisioning_https_port}"
+        sip = self.sip_address
+        return Place(
+            url=f"{base}/",
+            public_url=f"{base}/c/",
+            sip_host=sip.host,
+            sip_port=sip.port,
+            sip_tls_port=sip.tls_port,
+            year=self.clock.now().year,
+            realm=PROVISIONING_REALM,
+            ca_pem=_text_or_nothing(self.state_dir / "provisioning" / "tls" / "ca.crt"),
+            ntp_servers=s.ntp_servers,
+            stun_server=s.stun_server or None,
+        )
+
+    def published(self) -> PublishedFile:
+        """The published store."""
+        return PublishedFile(self.state_dir / "published" / "store.sqlite3", PROVISIONING_REALM)
+
+    @property
+    def journal(self) -> JournalFile:
+        """What handsets fetched."""
+        return JournalFile(self.state_dir / "provisioning" / "journal.sqlite3")
+
+    def publisher(
+        self, store: SqlStore, published: PublishedFile, on_published: Listener = lambda macs: None
+    ) -> Publisher:
+        """What keeps the published store as the model says; the lock keeps several processes apart."""
+        return Publisher(
+            published,
+            store,
+            HandsetFiles(self.place),
+            options=PublisherOptions(auto_apply=self.settings.auto_apply),
+            exclusive=exclusive_on(self.state_dir, TARGET),
+            on_published=on_published,
+        )
+
     def reconciler(self, store: SqlStore, link: AmiLink) -> Reconciler:
         """What pushes to the node; the lock keeps the pushes of several processes apart."""
         return Reconciler(
@@ -122,6 +168,13 @@ class Wiring:
             exclusive=exclusive_on(self.state_dir, self.settings.node),
             pins=self.spool,
         )
+
+
+def _text_or_nothing(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
 
 
 def read_settings() -> Settings:

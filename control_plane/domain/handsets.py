@@ -133,9 +133,10 @@ class CertificatePolicy(StrEnum):
 class Handset(Entity):
     """A phone, adapter or softphone that fetches its configuration (R49).
 
-    `device` is the SIP client of `extension` it is set up as; both None: nobody is logged in. `token` is the secret part of its
-    address; it and the HTTP login stay valid beside new ones (`..._previous`) until the handset was seen to
-    use those. The enrolment window lets one fetch by bare MAC get the bootstrap until `window_until`.
+    `device` is the SIP client of `extension` it is set up as; both None: nobody is logged in. `token` is the
+    secret part of its address; it and the HTTP login stay valid beside new ones (`..._previous`) until the
+    handset was seen to use those. The enrolment window lets one fetch by bare MAC get the bootstrap until
+    `window_until`.
     """
 
     mac: HandsetId

@@ -25,7 +25,9 @@ def reason_for(change: Change, unit: Unit | None) -> str:
         case Drift.MODEL_MOVED:
             return _model_moved(change, unit)
         case Drift.EDITED:
-            return f"{what} was edited in {where}{f' ({fields})' if fields else ''}; put back as the model says"
+            return (
+                f"{what} was edited in {where}{f' ({fields})' if fields else ''}; put back as the model says"
+            )
         case Drift.LOST if change.after is None:
             return f"{what} was removed, but {where} has it again; removed once more"
         case Drift.LOST:

@@ -76,6 +76,8 @@ def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
         case UnitKind.TRUNK:
             trunk = model.trunks.get(unit.key[0])
             return _trunk(trunk) if trunk and trunk.node == node else Rendered()
+        case UnitKind.HANDSET | UnitKind.COMMON_FILES:
+            return Rendered()  # not in Asterisk
 
 
 def touched(model: Model, before: Entity | None, after: Entity | None) -> frozenset[Unit]:

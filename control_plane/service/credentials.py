@@ -32,6 +32,24 @@ def new_password() -> str:
     return _random(_ALPHANUMERIC, PASSWORD_LENGTH)
 
 
+def new_token() -> str:
+    """The secret part of a handset's address: 160 bits in hex, for handsets that spell URLs their own way."""
+    return secrets.token_hex(20)
+
+
+def new_http_user() -> str:
+    return _random(_LOWER_DIGITS, 12)
+
+
+def new_window_id() -> str:
+    return secrets.token_hex(16)
+
+
+def new_softphone_id() -> str:
+    """What a softphone is called where a handset has its MAC address."""
+    return f"s{secrets.token_hex(6)[:11]}"
+
+
 def new_pin() -> str:
     return _random(string.digits, PIN_DIGITS)
 

@@ -12,7 +12,7 @@ from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import Conflict
 from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.credentials import new_device_id, new_password
-from control_plane.service.extensions import without_device
+from control_plane.service.extensions import release_handsets, without_device
 from control_plane.service.messages import build
 from control_plane.service.rules import require_device, require_extension
 from control_plane.service.writing import By, Saved, patched, require_version
@@ -118,4 +118,5 @@ async def delete_device(store: Store, by: By, ident: ExtensionId, device_id: str
         device = require_device(model, ident, device_id)
         require_version(tx, by, EntityKind.DEVICE, (device_id,))
         tx.put(without_device(model.extensions[ident], device))
+        release_handsets(tx, (device,))
         tx.delete(EntityKind.DEVICE, (device_id,))

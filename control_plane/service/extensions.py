@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from control_plane.callpath.checks import key_problem
 from control_plane.domain.entities import PhoneNumber
@@ -199,11 +199,21 @@ async def delete_extension(store: Store, by: By, ident: ExtensionId) -> None:
             if e.org == org and key in e.forwarding.extensions
         ]
         require_unused(f"Extension {key}", users)
-        for device in model.devices.get(ident, ()):
+        gone = model.devices.get(ident, ())
+        release_handsets(tx, gone)
+        for device in gone:
             tx.delete(EntityKind.DEVICE, (device.id,))
         for number in [n for n in model.numbers.values() if (n.org, n.extension) == ident]:
             tx.put(_bound(number, None))
         tx.delete(EntityKind.EXTENSION, ident)
+
+
+def release_handsets(tx: Transaction, gone: Iterable[Device]) -> None:
+    """Log out the handsets that are set up as devices about to be removed."""
+    ids = {device.id for device in gone}
+    for handset in list(tx.model.handsets.values()) if ids else ():
+        if handset.device in ids:
+            tx.put(handset.model_copy(update={"extension": None, "device": None, "phone_id": None}))
 
 
 def without_device(extension: Extension, device: Device) -> Extension:

@@ -11,6 +11,7 @@ from typing import Any
 
 from control_plane.domain.entities import Entity, Occupancy, Organisation, Person, PhoneNumber, Site, Trunk
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.errors import UnknownEntity
 from control_plane.plan.tasks import NewTask, Progress, Subject, Task, TaskFilter
@@ -34,6 +35,7 @@ _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     Extension: (EntityKind.EXTENSION, ("org", "key")),
     Device: (EntityKind.DEVICE, ("id",)),
     Trunk: (EntityKind.TRUNK, ("id",)),
+    Handset: (EntityKind.HANDSET, ("mac",)),
 }
 _MAPPINGS = {kind: kind.value + "s" for kind in EntityKind} | {
     EntityKind.OCCUPANCY: "occupancies",

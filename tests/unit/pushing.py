@@ -19,6 +19,7 @@ from control_plane.domain.entities import (
     Site,
 )
 from control_plane.domain.extension import Device, DeviceKind, Extension, NoAnswer, NoAnswerAction
+from control_plane.domain.handsets import Handset
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import InvalidField
@@ -58,6 +59,8 @@ def _kind_and_key(entity: Entity) -> tuple[EntityKind, EntityKey]:
             return EntityKind.EXTENSION, (entity.org, entity.key)
         case Device():
             return EntityKind.DEVICE, (entity.id,)
+        case Handset():
+            return EntityKind.HANDSET, (entity.mac,)
     raise TypeError(type(entity).__name__)
 
 
@@ -108,6 +111,7 @@ class MemoryStore(Store):
                 numbers=[e for e in held if isinstance(e, PhoneNumber)],
                 extensions=[e for e in held if isinstance(e, Extension)],
                 devices=[e for e in held if isinstance(e, Device)],
+                handsets=[e for e in held if isinstance(e, Handset)],
             ),
         )
 

@@ -36,7 +36,8 @@ _CLASSES = {"X": "X", "Z": "[1-9]", "N": "[2-9]"}
 class Place:
     """Where this installation serves files and takes SIP: the same for every handset.
 
-    `year`: whose clock changes handsets are told. `url` ends in "/"; a handset's own address is `url` + "p/" + its token + "/".
+    `year`: whose clock changes handsets are told. `url` ends in "/"; a handset's own address is `url`, "p/",
+    its token and "/", common files are at `public_url`.
     """
 
     url: str
@@ -171,7 +172,7 @@ def _keys(handset: Handset) -> tuple[KeySetup, ...]:
 
 
 def _patterns(model: Model, inside: Inside, region: Region) -> tuple[str, ...]:
-    """What can be dialled at once: emergency, extensions by first digit and length, codes, numbers outside."""
+    """What can be dialled at once: emergency numbers, extensions, feature codes, numbers outside."""
     codes = [code.code for code in model.feature_codes]
     codes += [f"{code.code}X." for code in model.feature_codes if code.takes_digits]
     outside = [_pattern(rule.pattern) for rule in region.rules]

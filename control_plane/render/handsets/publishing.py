@@ -61,12 +61,16 @@ def _common(model: Model, place: Place) -> Iterator[tuple[str, str]]:
                 continue
             other = found.setdefault(file.name.lower(), file)
             if other.content != file.content:
-                raise UnsafeValue(file.name, f"{handset.model} and another model have different files of this name")
+                raise UnsafeValue(
+                    file.name, f"{handset.model} and another model have different files of this name"
+                )
     for name, file in sorted(found.items()):
         yield f"{COMMON}{name}", Publication({}, (file,)).text()
 
 
-def device_row(model: Model, handset: Handset, place: Place, files: Iterable[HandsetFile]) -> dict[str, Value]:
+def device_row(
+    model: Model, handset: Handset, place: Place, files: Iterable[HandsetFile]
+) -> dict[str, Value]:
     """The columns of `devices` in provisioning_server/schema.sql, without the MAC."""
     known = CATALOGUE.model(handset.model)
     family = CATALOGUE.family(known)

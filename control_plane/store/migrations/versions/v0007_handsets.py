@@ -37,9 +37,7 @@ def upgrade() -> None:
         _text("window_until", nullable=True),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("mac", name="pk_handsets"),
-        sa.ForeignKeyConstraint(
-            ["org"], ["organisations.id"], name="fk_handsets_org", ondelete="RESTRICT"
-        ),
+        sa.ForeignKeyConstraint(["org"], ["organisations.id"], name="fk_handsets_org", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["site"], ["sites.id"], name="fk_handsets_site", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(
             ["device"], ["devices.id"], name="fk_handsets_device", deferrable=True, initially="DEFERRED"

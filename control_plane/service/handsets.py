@@ -1,0 +1,304 @@
+"""Use cases for handsets: set up, enrol, log in and out, rotate (R49, R52, R73, R77, A49)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from control_plane.domain.extension import Device, DeviceKind, Transport
+from control_plane.domain.handsets import Handset, normal_mac
+from control_plane.domain.model import ExtensionId, Model
+from control_plane.errors import Conflict, IllegalTransition, InvalidField, UnknownEntity
+from control_plane.ports import Clock, EntityKind, Store, Transaction
+from control_plane.render.handsets.families import CATALOGUE
+from control_plane.service.credentials import (
+    new_http_user,
+    new_password,
+    new_softphone_id,
+    new_token,
+    new_window_id,
+)
+from control_plane.service.devices import new_device
+from control_plane.service.messages import build
+from control_plane.service.rules import require_extension, require_organisation, require_site
+from control_plane.service.writing import By, Saved, patched, require_version
+
+Changes = Mapping[str, object]
+
+WINDOW_MIN_MINUTES = 1
+WINDOW_MAX_MINUTES = 1440
+FIXED = (
+    "mac", "org", "extension", "device", "phone_id", "token", "token_previous", "http_user", "http_password",
+    "http_user_previous", "http_password_previous", "rotated_at", "window_id", "window_until",
+)  # fmt: skip
+"""What a patch cannot change: it names the handset, or follows from a use case of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Which device a handset is to be: of which extension, of which kind, and how it registers."""
+
+    extension: str
+    kind: DeviceKind = DeviceKind.IP_PHONE
+    transport: Transport | None = None
+
+
+def require_handset(model: Model, mac: str, org: str | None = None) -> Handset:
+    """The handset of this MAC, in any notation; with `org` only if it is that organisation's.
+
+    Raises: UnknownEntity.
+    """
+    found = model.handsets.get(known_mac(mac))
+    if found is None or org not in (None, found.org):
+        raise UnknownEntity("handset", mac)
+    return found
+
+
+def known_mac(text: str) -> str:
+    """`text` as handsets are kept by; as it is when it is no MAC address."""
+    try:
+        return normal_mac(text)
+    except ValueError:
+        return text
+
+
+async def create_handset(
+    store: Store, by: By, values: Changes, binding: Binding | None = None
+) -> Saved[Handset]:
+    """Set up a handset; with `binding` it is logged in at once (R49). A softphone needs no MAC.
+
+    Raises: UnknownEntity, InvalidField, Conflict (there is one of this MAC, or no phone ID is free).
+    """
+    secrets = {
+        "token": new_token(),
+        "http_user": new_http_user(),
+        "http_password": new_password(),
+        "admin_password": new_password(),
+    }
+    wanted: dict[str, object] = {**secrets, **values}
+    model_name = _known_model(str(values.get("model", "")))
+    wanted["model"] = model_name
+    if CATALOGUE.family(CATALOGUE.model(model_name)).softphone:
+        wanted["mac"] = new_softphone_id()
+    handset = build(Handset, wanted)
+    if handset.is_softphone is not CATALOGUE.family(CATALOGUE.model(model_name)).softphone:
+        raise InvalidField("mac", f"{model_name} is a phone: give the MAC address on its label")
+    async with store.transaction(by.actor) as tx:
+        require_organisation(tx.model, handset.org)
+        require_site(tx.model, handset.site)
+        if handset.mac in tx.model.handsets:
+            # Whose it is stays untold: the MAC of a stranger's phone would name the stranger.
+            raise Conflict(f"mac: a handset with {handset.mac} is set up already: remove it there first.")
+        if binding is not None:
+            handset = _logged_in(tx, handset, binding)
+        return _put(tx, handset)
+
+
+def _known_model(name: str) -> str:
+    try:
+        return CATALOGUE.model(name).name
+    except UnknownEntity:
+        raise InvalidField(
+            "model", f"there is no handset model {name!r}: 'wirechief device models' lists them"
+        ) from None
+
+
+def _put(tx: Transaction, handset: Handset) -> Saved[Handset]:
+    tx.put(handset)
+    return Saved(handset, tx.version(EntityKind.HANDSET, (handset.mac,)))
+
+
+async def patch_handset(store: Store, by: By, mac: str, changes: Changes) -> Saved[Handset]:
+    """Change only what is given.
+
+    Raises: UnknownEntity, InvalidField, Conflict, StaleVersion.
+    """
+    async with store.transaction(by.actor) as tx:
+        before = require_handset(tx.model, mac)
+        require_version(tx, by, EntityKind.HANDSET, (before.mac,))
+        wanted = dict(changes)
+        if wanted.get("model") is not None:
+            wanted["model"] = _known_model(str(wanted["model"]))
+        after = patched(before, wanted, fixed=FIXED)
+        if after.site != before.site:
+            require_site(tx.model, after.site)
+            if after.device is not None:
+                raise Conflict("site: log the handset out before it moves to another site.")
+        return _put(tx, after)
+
+
+async def delete_handset(store: Store, by: By, mac: str) -> None:
+    """Remove a handset: what it could fetch is withdrawn; its device stays with the extension, newly keyed.
+
+    Raises: UnknownEntity, StaleVersion.
+    """
+    async with store.transaction(by.actor) as tx:
+        handset = require_handset(tx.model, mac)
+        require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
+        _rekey_device(tx, handset)
+        tx.delete(EntityKind.HANDSET, (handset.mac,))
+
+
+# Logging in and out.
+
+
+async def log_in(store: Store, by: By, mac: str, binding: Binding) -> Saved[Handset]:
+    """Make a handset a device of an extension of its organisation, and take a phone ID of its site.
+
+    Whoever was logged in there before is logged out; the device's password is new, so that no other phone
+    keeps it.
+    Raises: UnknownEntity, InvalidField, Conflict (no phone ID is free), StaleVersion.
+    """
+    async with store.transaction(by.actor) as tx:
+        handset = require_handset(tx.model, mac)
+        require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
+        return _put(tx, _logged_in(tx, handset, binding))
+
+
+async def log_out(store: Store, by: By, mac: str) -> Saved[Handset]:
+    """Take a handset's line away and free its phone ID (R52).
+
+    Raises: UnknownEntity, IllegalTransition (nobody is logged in), StaleVersion.
+    """
+    async with store.transaction(by.actor) as tx:
+        handset = require_handset(tx.model, mac)
+        require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
+        if handset.device is None:
+            raise IllegalTransition(f"Nobody is logged in at handset {handset.mac}.")
+        _rekey_device(tx, handset)
+        return _put(tx, logged_out(handset))
+
+
+def logged_out(handset: Handset) -> Handset:
+    """The handset with nobody logged in."""
+    return handset.model_copy(update={"extension": None, "device": None, "phone_id": None})
+
+
+def _logged_in(tx: Transaction, handset: Handset, binding: Binding) -> Handset:
+    model = tx.model
+    ident = (handset.org, binding.extension)
+    extension = require_extension(model, ident)
+    if extension.site != handset.site:
+        raise InvalidField(
+            "extension",
+            f"extension {extension.key} is at site {extension.site}, the handset at {handset.site}",
+        )
+    if not model.is_active(extension):
+        raise Conflict(f"extension: the number of extension {extension.key} is not active (R28).")
+    if handset.device is not None:
+        _rekey_device(tx, handset)
+    device = _device(tx, ident, binding)
+    other = tx.model.handset_of(device.id)
+    if other is not None and other.mac != handset.mac:
+        tx.put(logged_out(other))
+    phone_id = handset.phone_id or free_phone_id(tx.model, handset.site)
+    return handset.model_copy(update={"extension": extension.key, "device": device.id, "phone_id": phone_id})
+
+
+def _device(tx: Transaction, ident: ExtensionId, binding: Binding) -> Device:
+    """The extension's device of the kind wanted, newly keyed; made when there is none."""
+    for device in tx.model.devices.get(ident, ()):
+        if device.kind is binding.kind:
+            changed: dict[str, object] = {"sip_password": SecretStr(new_password())}
+            if binding.transport is not None:
+                changed |= {"transport": binding.transport, "srtp": binding.transport is Transport.TLS}
+            device = device.model_copy(update=changed)
+            tx.put(device)
+            return device
+    made = new_device(ident, {"kind": binding.kind, "transport": binding.transport or Transport.TLS})
+    tx.put(made)
+    return made
+
+
+def _rekey_device(tx: Transaction, handset: Handset) -> None:
+    """What the handset was given stops working, whether it fetches again or not."""
+    if handset.device is None or handset.extension is None:
+        return
+    for device in tx.model.devices.get((handset.org, handset.extension), ()):
+        if device.id == handset.device:
+            tx.put(device.model_copy(update={"sip_password": SecretStr(new_password())}))
+
+
+def free_phone_id(model: Model, site: str) -> int:
+    """The lowest phone ID of a site that no handset has.
+
+    Raises: Conflict when all are taken.
+    """
+    most = model.sites[site].provisioning.phone_ids
+    taken = {handset.phone_id for handset in model.handsets.values() if handset.site == site}
+    found = next((number for number in range(1, most + 1) if number not in taken), None)
+    if found is None:
+        raise Conflict(
+            f"All {most} phone IDs of site {site} are taken: log a handset out there, or raise "
+            "provisioning.phone_ids of the site."
+        )
+    return found
+
+
+# Enrolment and rotation.
+
+
+async def open_window(store: Store, by: By, clock: Clock, mac: str, minutes: int) -> Saved[Handset]:
+    """Let the handset fetch its bootstrap by bare MAC, once, within so many minutes.
+
+    Raises: UnknownEntity, InvalidField, StaleVersion.
+    """
+    if not WINDOW_MIN_MINUTES <= minutes <= WINDOW_MAX_MINUTES:
+        raise InvalidField("minutes", f"must be {WINDOW_MIN_MINUTES} to {WINDOW_MAX_MINUTES}")
+    until = clock.now() + timedelta(minutes=minutes)
+    return await _revise(store, by, mac, window_id=new_window_id(), window_until=until)
+
+
+async def close_window(store: Store, by: By, mac: str) -> Saved[Handset]:
+    """Raises: UnknownEntity, StaleVersion."""
+    return await _revise(store, by, mac, window_id=None, window_until=None)
+
+
+async def rotate_access(store: Store, by: By, clock: Clock, mac: str) -> Saved[Handset]:
+    """New address and HTTP login; the old ones work beside them until the handset was seen with the new.
+
+    A rotation under way keeps its oldest: the handset may not have followed yet.
+    Raises: UnknownEntity, StaleVersion.
+    """
+    async with store.transaction(by.actor) as tx:
+        before = require_handset(tx.model, mac)
+        require_version(tx, by, EntityKind.HANDSET, (before.mac,))
+        changed: dict[str, object] = {
+            "token": SecretStr(new_token()),
+            "http_user": new_http_user(),
+            "http_password": SecretStr(new_password()),
+            "rotated_at": clock.now(),
+        }
+        if not before.is_rotating:
+            changed |= {
+                "token_previous": before.token,
+                "http_user_previous": before.http_user,
+                "http_password_previous": before.http_password,
+            }
+        return _put(tx, before.model_copy(update=changed))
+
+
+async def retire_access(store: Store, by: By, mac: str) -> Saved[Handset]:
+    """End the old address and HTTP login now.
+
+    Raises: UnknownEntity, StaleVersion.
+    """
+    return await _revise(
+        store,
+        by,
+        mac,
+        token_previous=SecretStr(""),
+        http_user_previous="",
+        http_password_previous=SecretStr(""),
+        rotated_at=None,
+    )
+
+
+async def _revise(store: Store, by: By, mac: str, **changes: object) -> Saved[Handset]:
+    async with store.transaction(by.actor) as tx:
+        before = require_handset(tx.model, mac)
+        require_version(tx, by, EntityKind.HANDSET, (before.mac,))
+        return _put(tx, before.model_copy(update=changes))
