@@ -64,7 +64,7 @@ def application(plane: ControlPlane) -> FastAPI:
         sip=wiring.sip_address,
         tasks=plane.store,
         clock=wiring.clock,
-        nudge=plane.reconciler.nudge,
+        nudge=plane.nudge,
         nodes={settings.node: node},
     )
     return create_app(ports)

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, Required
 
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, with_config
 from typing_extensions import TypedDict
 
 from control_plane.domain.entities import (
+    POLL_MAX_S,
+    POLL_MIN_S,
+    Country,
     DialledDigits,
+    HostName,
+    HostPort,
     Key,
     Label,
+    Language,
     NumberStatus,
     OrganisationKind,
     PersonKind,
@@ -74,6 +80,31 @@ class OrganisationIn(_OrganisationFields, total=False):
     name: Required[Label]
 
 
+class SiteProvisioningOut(Out):
+    """What a site decides for its handsets."""
+
+    plain: bool = Field(description="Secrets also over HTTP and TFTP.")
+    interval_s: int
+    language: str | None
+    tone_country: str | None
+    ntp_servers: list[str]
+    stun_server: str | None
+    phone_ids: int = Field(description="How many handsets can be logged in at once.")
+
+
+@strict
+class SiteProvisioningPatch(TypedDict, total=False):
+    """Fields of what a site decides for its handsets."""
+
+    plain: StrictBool | None
+    interval_s: Annotated[int, Field(ge=POLL_MIN_S, le=POLL_MAX_S, strict=True)] | None
+    language: Language | None
+    tone_country: Country | None
+    ntp_servers: Annotated[list[HostName], Field(max_length=2)] | None
+    stun_server: HostPort | None
+    phone_ids: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None
+
+
 class SiteOut(Out):
     """A place with a region, a time zone and a node."""
 
@@ -86,6 +117,7 @@ class SiteOut(Out):
     caller_id: str | None
     media_address: str | None
     reception: list[str]
+    provisioning: SiteProvisioningOut
 
 
 class _SiteFields(TypedDict, total=False):
@@ -94,6 +126,7 @@ class _SiteFields(TypedDict, total=False):
     caller_id: E164 | None
     media_address: str | None
     reception: list[DialledDigits] | None
+    provisioning: SiteProvisioningPatch | None
 
 
 @strict

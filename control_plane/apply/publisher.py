@@ -235,7 +235,7 @@ class Publisher:
         desired, book = self._ledger.desired, self._book
         if await self._store.revision() != desired.revision:
             waiting = len(desired.waiting)
-            self._note(await desired.follow(self._store))
+            self._note((await desired.follow(self._store)).keys)
             if len(desired.waiting) > waiting:
                 book.later_at = self._now() + self._options.settle_s
         elif desired.waiting and book.later_at is not None and self._now() >= book.later_at:

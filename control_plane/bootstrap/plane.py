@@ -39,6 +39,11 @@ class ControlPlane:
     publisher: Publisher
     published: PublishedFile
 
+    def nudge(self) -> None:
+        """The model changed: push it and publish it."""
+        self.reconciler.nudge()
+        self.publisher.nudge()
+
 
 @asynccontextmanager
 async def running(wiring: Wiring) -> AsyncIterator[ControlPlane]:

@@ -84,6 +84,7 @@ async def create_handset(
     if CATALOGUE.family(CATALOGUE.model(model_name)).softphone:
         wanted["mac"] = new_softphone_id()
     handset = build(Handset, wanted)
+    _require_room_for_keys(handset)
     if handset.is_softphone is not CATALOGUE.family(CATALOGUE.model(model_name)).softphone:
         raise InvalidField("mac", f"{model_name} is a phone: give the MAC address on its label")
     async with store.transaction(by.actor) as tx:
@@ -106,6 +107,12 @@ def _known_model(name: str) -> str:
         ) from None
 
 
+def _require_room_for_keys(handset: Handset) -> None:
+    room = CATALOGUE.model(handset.model).keys
+    if len(handset.keys) > room:
+        raise InvalidField("keys", f"{handset.model} has {room} programmable keys")
+
+
 def _put(tx: Transaction, handset: Handset) -> Saved[Handset]:
     tx.put(handset)
     return Saved(handset, tx.version(EntityKind.HANDSET, (handset.mac,)))
@@ -123,6 +130,7 @@ async def patch_handset(store: Store, by: By, mac: str, changes: Changes) -> Sav
         if wanted.get("model") is not None:
             wanted["model"] = _known_model(str(wanted["model"]))
         after = patched(before, wanted, fixed=FIXED)
+        _require_room_for_keys(after)
         if after.site != before.site:
             require_site(tx.model, after.site)
             if after.device is not None:

@@ -14,6 +14,7 @@ from typing import Final
 from control_plane.domain.accounts import Role, Scope
 from control_plane.domain.entities import Entity, Occupancy, Organisation, Person, PhoneNumber, Site
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.handsets import Handset
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import UnknownEntity
 
@@ -104,6 +105,8 @@ class View:
                 return self._sees_extension((entity.org, entity.key))
             case Device():
                 return self._sees_extension((entity.org, entity.extension))
+            case Handset():
+                return self._is_tenant and entity.org == self._caller.org
             case _:
                 return False
 

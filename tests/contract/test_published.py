@@ -111,7 +111,7 @@ async def test_all_of_a_write_or_nothing(file: tuple[PublishedFile, Path]) -> No
         "UPDATE devices SET state = 'disabled'",
         "DELETE FROM files WHERE bootstrap = 1",
         "DELETE FROM devices",
-        "INSERT INTO files (mac, name, content, content_type, etag) SELECT mac, 1, 'x', 'x', 'x' FROM devices",
+        "INSERT INTO files (mac, name, content, content_type, etag) SELECT mac, 1, 2, 3, 4 FROM devices",
     ],
 )
 async def test_every_edit_by_somebody_else_is_seen(file: tuple[PublishedFile, Path], statement: str) -> None:

@@ -27,7 +27,7 @@ def handset(mac: str = MAC, key: str | None = "100", **values: object) -> Handse
     return Handset.model_validate(
         {
             "mac": mac,
-            "model": "SIP-T54W",
+            "model": "T54W",
             "org": "acme",
             "site": "hq",
             "extension": key,

@@ -13,6 +13,7 @@ from control_plane.domain.features import Feature
 from control_plane.domain.handsets import Handset, key_spec
 from control_plane.domain.model import Model
 from control_plane.domain.regions import Region, RegionCode
+from control_plane.render.handsets.families import CATALOGUE
 from control_plane.render.handsets.setup import (
     Contact,
     HandsetSetup,
@@ -163,7 +164,9 @@ def _line(model: Model, extension: Extension, device: Device, place: Place) -> L
 def _keys(handset: Handset) -> tuple[KeySetup, ...]:
     """The keys as chosen; a handset without a line key could not show its line, so it comes first."""
     specs = [key_spec(text) for text in handset.keys]
-    if not any(spec.kind is KeyKind.LINE for spec in specs):
+    if CATALOGUE.model(handset.model).keys > len(specs) and not any(
+        spec.kind is KeyKind.LINE for spec in specs
+    ):
         specs.insert(0, key_spec("line"))
     return tuple(
         KeySetup(index, spec.kind, spec.value, spec.label, spec.line)
