@@ -24,7 +24,7 @@ class PushedRecord:
     where somebody edited Asterisk. Owed reloads are written at once, because nothing else would tell.
     """
 
-    def __init__(self, store: Store, node: str, book: TaskBook) -> None:
+    def __init__(self, store: Store, node: str, book: TaskBook | None = None) -> None:
         self._store = store
         self._node = node
         self._book = book
@@ -34,7 +34,7 @@ class PushedRecord:
     @property
     def pending(self) -> bool:
         """Whether digests or outcomes of tasks wait to be written."""
-        return bool(self._queue) or self._book.pending
+        return bool(self._queue) or (self._book is not None and self._book.pending)
 
     async def load(self) -> dict[ArtefactKey, str]:
         """Every digest last written or queued, and `owed` as it was left."""
@@ -58,12 +58,13 @@ class PushedRecord:
     async def flush(self) -> None:
         """Write up to FLUSH_MAX queued digests and some outcomes; they stay queued when that fails."""
         batch = dict(islice(self._queue.items(), FLUSH_MAX))
-        outcomes = self._book.unwritten()
+        outcomes = self._book.unwritten() if self._book is not None else {}
         if not (batch or outcomes):
             return
         told = {revision: make() for revision, make in outcomes.items()}
         await self._store.record_pushed(self._node, _digested(batch), told)
-        self._book.written(outcomes)
+        if self._book is not None:
+            self._book.written(outcomes)
         for name, value in batch.items():
             if self._queue.get(name, _RELOAD) == value:
                 del self._queue[name]
