@@ -66,6 +66,7 @@ def application(plane: ControlPlane) -> FastAPI:
         clock=wiring.clock,
         nudge=plane.nudge,
         nodes={settings.node: node},
+        policy=wiring.number_policy,
     )
     return create_app(ports)
 

@@ -290,6 +290,19 @@ class FetchJournal(Protocol):
         ...
 
 
+class VoicemailBoxes(Protocol):
+    """Mailboxes as directories of the spool: messages, greetings, names, PINs; whoever may read them reads
+    all of it."""
+
+    async def erase(self, name: str) -> bool:
+        """Remove everything of the mailbox "context/mailbox" for good; whether nothing of it is left.
+
+        Idempotent: True when there was nothing. Nothing outside the mailbox's own directory is touched,
+        whatever the name or a link in the spool says.
+        """
+        ...
+
+
 class EntityKind(StrEnum):
     """The resources of the model; each names one entity class."""
 
@@ -302,11 +315,15 @@ class EntityKind(StrEnum):
     DEVICE = "device"
     TRUNK = "trunk"
     HANDSET = "handset"
+    SERVICE = "service"
+    SERVICE_CHANGE = "service_change"
+    LEFTOVER = "leftover"
 
 
 EntityKey = tuple[str, ...]
 """organisation (id,) · site (id,) · occupancy (org, site) · person (id,) · number (e164,)
-· extension (org, key) · device (id,) · trunk (id,) · handset (mac,)."""
+· extension (org, key) · device (id,) · trunk (id,) · handset (mac,)
+· service (org, site) · service_change (org, site, day) · leftover (node, org, extension)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,15 @@ class Settings(BaseSettings):
         pattern=r"^([A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?:[0-9]{1,5})?$",
         description="host:port of the STUN server for devices with STUN on, where their site names none.",
     )
+    number_cooldown_days: int = Field(
+        default=30,
+        ge=0,
+        le=3650,
+        description="Days a number that was in use is offered to nobody after it was given back.",
+    )
+    pin_failures_max: int = Field(
+        default=5, ge=1, le=100, description="Wrong PINs in a row until the PIN of a number is locked."
+    )
 
     start_deadline_s: float = Field(
         default=30.0, gt=0, description="How long an Asterisk may take to be fully booted, in seconds."

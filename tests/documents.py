@@ -17,13 +17,20 @@ import typer.main
 
 from control_plane.api.rights import RULES, Rule
 from control_plane.cli.app import app
+from control_plane.domain import lifecycle
 from control_plane.domain.accounts import Scope
 from control_plane.domain.features import FEATURE_CODES
 from control_plane.render.picture import graph_mermaid
 from control_plane.service.rights import SCOPES, Position
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("docs/architecture.md", "docs/commands.md", "docs/operator-guide.md", "docs/security.md")
+DOCUMENTS = (
+    "docs/architecture.md",
+    "docs/commands.md",
+    "docs/operator-guide.md",
+    "docs/security.md",
+    "docs/decisions/numbers.md",
+)
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -110,11 +117,19 @@ def scopes() -> str:
     return f"| who | scopes a token may have |\n|---|---|\n{rows}"
 
 
+def number_life() -> str:
+    """The life of a number, as a picture and as a table."""
+    rows = "".join(f"| {' | '.join(row)} |\n" for row in lifecycle.rows())
+    heading = "| event | from and to | by | needs |\n|---|---|---|---|\n"
+    return f"```mermaid\n{lifecycle.diagram()}```\n\n{heading}{rows}"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "call-path": call_path,
     "packages": packages,
     "feature-codes": feature_codes,
     "commands": commands,
+    "number-life": number_life,
     "rights": rights,
     "scopes": scopes,
 }

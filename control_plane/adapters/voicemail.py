@@ -1,8 +1,8 @@
 """Voicemail in Asterisk's spool: <root>/voicemail/<context>/<mailbox>, one directory a mailbox.
 
-Messages are <folder>/msgNNNN.{txt,wav}, a PIN chosen by phone is secret.conf. Nothing is written. The
-directory belongs to Asterisk, so nothing in it is trusted: names are checked, links are not followed, sizes
-are bounded.
+Messages are <folder>/msgNNNN.{txt,wav}, a PIN chosen by phone is secret.conf. Nothing is written; what is
+removed goes for good. The directory belongs to Asterisk, so nothing in it is trusted: names are checked, links
+are not followed, sizes are bounded.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import re
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from control_plane.domain.entities import KEY_PATTERN, SLUG_PATTERN
-from control_plane.ports import PhonePins, Recording, Recordings
+from control_plane.ports import PhonePins, Recording, Recordings, VoicemailBoxes
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class _Message:
     callerid: str
 
 
-class VoicemailSpool(Recordings, PhonePins):
+class VoicemailSpool(Recordings, PhonePins, VoicemailBoxes):
     """The spool of one node, mounted at `root` (the directory that Asterisk calls /var/spool/asterisk)."""
 
     def __init__(self, root: Path) -> None:
@@ -71,6 +72,26 @@ class VoicemailSpool(Recordings, PhonePins):
         """Delete the PINs; see the port."""
         if names:
             await asyncio.to_thread(self._remove_pins, names)
+
+    async def erase(self, name: str) -> bool:
+        """Remove a mailbox with all it holds; see the port."""
+        return await asyncio.to_thread(self._erase, name)
+
+    def _erase(self, name: str) -> bool:
+        context, _, mailbox = name.partition("/")
+        if not re.fullmatch(SLUG_PATTERN, context) or not re.fullmatch(KEY_PATTERN, mailbox):
+            return False
+        try:
+            outer = os.open(self._root / context, _DIRECTORY)
+        except FileNotFoundError:
+            return True  # nobody of this organisation ever left a message
+        except OSError as exc:
+            logger.warning("The mailboxes of %s cannot be opened: %s", context, exc.strerror)
+            return False
+        try:
+            return _removed(mailbox, outer)
+        finally:
+            os.close(outer)
 
     def _read_pins(self, names: Collection[str] | None) -> dict[str, str]:
         if names is None:
@@ -137,6 +158,22 @@ class VoicemailSpool(Recordings, PhonePins):
         best = min(near, key=unlikeness)
         wav = _read(best.txt.with_suffix(".wav"), MAX_WAV_BYTES)
         return Recording(wav, best.duration_s) if wav else None
+
+
+def _removed(name: str, directory: int) -> bool:
+    """Remove `name` below an open directory, whatever it is, without following a link; whether it is gone."""
+    try:
+        # Python walks by descriptors here, so that a directory swapped for a link is not walked into.
+        shutil.rmtree(name, dir_fd=directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        try:
+            os.unlink(name, dir_fd=directory)  # a link, or a file where a directory should be
+        except OSError as exc:
+            logger.warning("Mailbox %s cannot be erased: %s", name, exc.strerror)
+            return False
+    return True
 
 
 def _messages(box: Path) -> Iterator[_Message]:

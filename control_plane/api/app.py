@@ -10,7 +10,19 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
-from control_plane.api import devices, documents, lines, nodes, places, problems, questions, tasks, tenants
+from control_plane.api import (
+    devices,
+    documents,
+    lines,
+    nodes,
+    numbers,
+    places,
+    problems,
+    questions,
+    tasks,
+    tenants,
+    voice,
+)
 from control_plane.api.access import BearerToken, BodyLimit
 from control_plane.api.context import ApiPorts, require_known_query
 from control_plane.api.rights import authorise, require_rules
@@ -28,6 +40,9 @@ _ROUTERS = (
     lines.extensions,
     devices.devices,
     lines.numbers,
+    numbers.actions,
+    voice.pools,
+    voice.services,
     places.sites,
     places.trunks,
     questions.explanations,

@@ -18,6 +18,7 @@ from control_plane.domain.model import Model
 from control_plane.errors import InvalidField
 from control_plane.ports import Clock, Store, TaskStore
 from control_plane.service.devices import SipAddress
+from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.rights import View
 from control_plane.service.writing import By, Saved
 
@@ -46,6 +47,7 @@ class ApiPorts:
     nudge: Callable[[], None] = _nothing
     nodes: Mapping[str, NodePorts] = field(default_factory=dict)
     identify: Identify = _nobody
+    policy: NumberPolicy = field(kw_only=True)
 
 
 def etag(version: int) -> str:
@@ -98,6 +100,7 @@ class Write:
     def __init__(self, ports: ApiPorts, response: Response, by: By) -> None:
         self.ports = ports
         self.store = ports.store
+        self.policy = ports.policy
         self.by = by
         self._response = response
 
@@ -110,10 +113,14 @@ class Write:
         self.ports.nudge()
         return saved.entity
 
-    async def removed(self) -> None:
-        """The answer gets a revision that no longer has what was removed."""
+    async def changed(self) -> None:
+        """After a write of several entities: the answer gets a revision that has them as they are now."""
         self._response.headers["X-Revision"] = str(await self.store.revision())
         self.ports.nudge()
+
+    async def removed(self) -> None:
+        """The answer gets a revision that no longer has what was removed."""
+        await self.changed()
 
 
 Ports = Annotated[ApiPorts, Depends(ports_of)]

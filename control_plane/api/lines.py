@@ -55,7 +55,7 @@ async def list_numbers(
 
 @numbers.post("", status_code=201, response_model=NumberOut, responses=documents.CREATE)
 async def create_number(write: Creating, body: Annotated[NumberIn, Body()]) -> PhoneNumber:
-    """Add a number the carrier has provisioned."""
+    """Add a number the carrier has provisioned to the pool of its site."""
     saved = await number_cases.create_number(write.store, write.by, given(body))
     return write.done(saved, f"/numbers/{saved.entity.e164}")
 
@@ -70,13 +70,16 @@ async def get_number(ports: Ports, response: Response, e164: str) -> PhoneNumber
 
 @numbers.patch("/{e164}", response_model=NumberOut, responses=documents.PATCH)
 async def patch_number(write: Writing, e164: str, body: Annotated[NumberPatch, Body()]) -> PhoneNumber:
-    """Change only the fields given; `extension` assigns the number, null unassigns it."""
-    return write.done(await number_cases.patch_number(write.store, write.by, e164, body))
+    """Change only the fields given; `extension` is what the number reaches, and null takes that away.
+
+    `main` nominates a number that is not in service yet, `softphone` needs one that is active and assigned.
+    """
+    return write.done(await number_cases.patch_number(write.store, write.by, write.policy, e164, body))
 
 
 @numbers.delete("/{e164}", status_code=204, responses=documents.DELETE)
 async def delete_number(write: Writing, e164: str) -> None:
-    """Remove a number that reaches no extension."""
+    """Take a number that belongs to nobody out of the pool."""
     await number_cases.delete_number(write.store, write.by, e164)
     await write.removed()
 

@@ -6,6 +6,7 @@ patch null takes a field back to its default (RFC 7396).
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Required
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, with_config
@@ -21,6 +22,7 @@ from control_plane.domain.entities import (
     Key,
     Label,
     Language,
+    NamePart,
     NumberStatus,
     OrganisationKind,
     PersonKind,
@@ -118,6 +120,7 @@ class SiteOut(Out):
     media_address: str | None
     reception: list[str]
     provisioning: SiteProvisioningOut
+    nominate_main: bool
 
 
 class _SiteFields(TypedDict, total=False):
@@ -127,6 +130,7 @@ class _SiteFields(TypedDict, total=False):
     media_address: str | None
     reception: list[DialledDigits] | None
     provisioning: SiteProvisioningPatch | None
+    nominate_main: StrictBool | None
 
 
 @strict
@@ -222,35 +226,46 @@ class PersonIn(_PersonFields, total=False):
 
 
 class NumberOut(Out):
-    """A phone number: whose it is and what it reaches."""
+    """A phone number: its status, whose it is, what it reaches and what it is called."""
 
     e164: str
     site: str
     org: str | None
     extension: str | None
     status: NumberStatus
-    label: str
+    pending_to: NumberStatus | None = Field(
+        description="Where PENDING leads once Asterisk was seen to follow."
+    )
     main: bool
+    label_1: str
+    label_2: str
+    person: str | None
+    softphone: bool
+    allocation_lock: bool
+    pin_locked: bool
+    ever_active: bool
+    cooldown_until: datetime | None
 
 
 class _NumberFields(TypedDict, total=False):
-    org: Slug | None
-    extension: Key | None
-    status: NumberStatus | None
-    label: Label | None
-    main: bool | None
+    main: StrictBool | None
 
 
 @strict
 class NumberPatch(_NumberFields, total=False):
-    """Fields of a phone number."""
+    """Fields of a phone number; its status has actions of its own."""
 
     site: Slug
+    extension: Key | None
+    label_1: NamePart | None
+    label_2: NamePart | None
+    allocation_lock: StrictBool | None
+    softphone: StrictBool | None
 
 
 @strict
 class NumberIn(_NumberFields, total=False):
-    """A new phone number."""
+    """A number for the pool of a site."""
 
     e164: Required[E164]
     site: Required[Slug]

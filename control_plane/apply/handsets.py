@@ -6,9 +6,10 @@ by the journal when it was not running.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from control_plane.domain.entities import Leftover
 from control_plane.domain.model import ExtensionId
 from control_plane.plan.changes import digest
 from control_plane.ports import NodeLink
@@ -22,13 +23,30 @@ TakeIn = Callable[[Mapping[str, str]], Awaitable[Collection[str]]]
 TakePin = Callable[[tuple[str, str], str], Awaitable[None]]
 """Commits a voicemail PIN changed by phone: (organisation, extension) of the mailbox, PIN."""
 
+Confirm = Callable[[Sequence[tuple[str, int]]], Awaitable[object]]
+"""Commits that Asterisk was seen to follow PENDING numbers: (E.164, the version that was seen)."""
+
+
+async def confirm_nothing(seen: Sequence[tuple[str, int]]) -> None:
+    """For a node whose numbers nobody waits for."""
+
+
+Forget = Callable[[Sequence[Leftover]], Awaitable[object]]
+"""Commits that what these extensions left on their node is erased."""
+
+
+async def forget_nothing(left: Sequence[Leftover]) -> None:
+    """For a node where nothing is left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What takes phones' changes into the model."""
+    """What takes phones' changes into the model, and what the node was seen to hold."""
 
     take_in: TakeIn
     take_pin: TakePin
+    confirm: Confirm = confirm_nothing
+    forget: Forget = forget_nothing
 
 
 def extensions_in(journal: Iterable[str]) -> frozenset[ExtensionId]:

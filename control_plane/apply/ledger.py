@@ -13,7 +13,7 @@ from control_plane.apply.holdings import Holdings
 from control_plane.apply.outcome import Applied, Outcome
 from control_plane.plan.changes import diff, digest
 from control_plane.plan.plan import Plan, make_plan
-from control_plane.render.artefacts import ArtefactKey
+from control_plane.render.artefacts import ArtefactKey, Unit
 
 SUPERSEDED_S = 10.0
 """How long a replaced value is remembered; AstDB commits about once a second (Asterisk 22 main/db.c)."""
@@ -43,6 +43,16 @@ class Ledger:
     def unsettled_keys(self) -> Collection[ArtefactKey]:
         """What is not in Asterisk as the model says; a view, not a copy."""
         return self._unsettled.keys()
+
+    def holds(self, unit: Unit) -> bool:
+        """Whether Asterisk was seen to hold all that `unit` renders to."""
+        keys = self.desired.keys_of(unit)
+        return all(self.mirror.get(key) == self.desired.values.get(key) for key in keys)
+
+    @property
+    def removals_unsettled(self) -> bool:
+        """Whether Asterisk still holds, or may hold, something that should not be there or not be so."""
+        return any(self.mirror.get(key) is not None for key in self._unsettled)
 
     def begin_read(self) -> None:
         """An audit starts reading: from here on, remember what is verified meanwhile."""

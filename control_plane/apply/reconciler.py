@@ -12,8 +12,10 @@ import random
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 
+from control_plane.apply.confirming import Confirmation
 from control_plane.apply.handsets import Intake
 from control_plane.apply.holdings import Holdings
+from control_plane.apply.leftovers import NO_BOXES, Erasure
 from control_plane.apply.mailboxes import NO_PINS
 from control_plane.apply.outcome import Applied
 from control_plane.apply.pusher import Exclusive, Push, Pusher
@@ -23,7 +25,7 @@ from control_plane.apply.triggers import Triggers
 from control_plane.errors import ControlPlaneError, Unreachable
 from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
-from control_plane.ports import Clock, LinkState, NodeLink, PhonePins, Store
+from control_plane.ports import Clock, LinkState, NodeLink, PhonePins, Store, VoicemailBoxes
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class Reconciler:
         options: Options | None = None,
         exclusive: Exclusive = nullcontext,
         pins: PhonePins = NO_PINS,
+        boxes: VoicemailBoxes = NO_BOXES,
         jitter: random.Random | None = None,
     ) -> None:
         self.node = node
@@ -55,6 +58,8 @@ class Reconciler:
         self._options = options or Options()
         self._jitter = jitter or random.Random()
         self._pusher = Pusher(node, link, store, intake, exclusive, pins, clock)
+        self._confirmation = Confirmation(node, store, intake.confirm)
+        self._erasure = Erasure(node, link, store, intake.forget, boxes, self._options.erase_again_s)
         self._triggers = Triggers()
         self._turn = asyncio.Lock()
         self._turned = asyncio.Event()  # set, and replaced, at the end of every turn
@@ -174,6 +179,7 @@ class Reconciler:
         async with self._turn:
             _, applied = await self._audit_now(push=Push.ALL, expected=expected)
             await self._look_after_devices()
+            await self._see_what_follows()
             return applied
 
     async def _audit_now(self, *, push: Push, expected: Plan | None = None) -> tuple[Plan, Applied | None]:
@@ -240,6 +246,13 @@ class Reconciler:
             await self._finish_audit()
         elif self._pusher.ledger.trusted:
             await self._follow()
+        if self._pusher.ledger.trusted:
+            await self._see_what_follows()
+
+    async def _see_what_follows(self) -> None:
+        """Numbers that are what they should be, and what removed extensions left."""
+        await self._confirmation.look(self._pusher.ledger)
+        await self._erasure.look(self._pusher.ledger.desired.revision)
 
     async def _lose_sight(self) -> None:
         """The connection came or went: Asterisk may have restarted with rows of a second ago."""

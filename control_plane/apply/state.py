@@ -23,6 +23,8 @@ class Options:
     backoff_max_s: float = 30.0
     settle_s: float = 0.3
     """How long voicemail reloads and digests wait for more of their kind."""
+    erase_again_s: float = 180.0
+    """When what a removed extension left is erased a second time: a greeting and a message take less."""
     devices_s: float = 5.0
     """Least time between two looks at whether Asterisk reads and watches newly written devices."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from control_plane.render.handsets.assemble import Place
 from control_plane.render.static import NodeStart
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
+from control_plane.service.number_life import confirm_numbers, forget_leftovers
+from control_plane.service.number_policy import NumberPolicy
 from control_plane.settings import Settings
 from control_plane.store import SqlStore, open_store
 
@@ -66,6 +69,12 @@ class Wiring:
     def sip_address(self) -> SipAddress:
         s = self.settings
         return SipAddress(s.sip_address, s.sip_port, s.sip_tls_port)
+
+    @property
+    def number_policy(self) -> NumberPolicy:
+        """What is decided here about the life of numbers."""
+        s = self.settings
+        return NumberPolicy(self.clock, timedelta(days=s.number_cooldown_days), s.pin_failures_max)
 
     @property
     def node_start(self) -> NodeStart:
@@ -162,11 +171,17 @@ class Wiring:
             self.settings.node,
             link,
             store,
-            Intake(partial(take_in, store, self.clock), partial(take_in_pin, store)),
+            Intake(
+                partial(take_in, store, self.clock),
+                partial(take_in_pin, store),
+                partial(confirm_numbers, store, self.number_policy),
+                partial(forget_leftovers, store),
+            ),
             self.clock,
             options=Options(auto_apply=self.settings.auto_apply),
             exclusive=exclusive_on(self.state_dir, self.settings.node),
             pins=self.spool,
+            boxes=self.spool,
         )
 
 

@@ -19,7 +19,6 @@ from control_plane.callpath.graph import (
     End,
 )
 from control_plane.callpath.walk import Attempt, Walk, together
-from control_plane.domain.entities import NumberStatus
 from control_plane.domain.features import Feature, find
 from control_plane.domain.model import ExtensionId, chosen, ring_choice
 from control_plane.domain.regions import is_e164
@@ -136,10 +135,13 @@ def _did_known(w: Walk) -> Verdict:
 
 def _did_active(w: Walk) -> Verdict:
     number = w.model.numbers[w.number]
-    if number.status is not NumberStatus.ACTIVE:
+    if not number.routes:
         return "no", f"{w.number} is {number.status.value.upper()}"
     owner = _enter_owner(w, w.number)
-    return "yes", f"{w.number} is ACTIVE and belongs to extension {owner[0]}/{owner[1]}"
+    return (
+        "yes",
+        f"{w.number} is {number.status.value.upper()} and belongs to extension {owner[0]}/{owner[1]}",
+    )
 
 
 def _enter_owner(w: Walk, e164: str) -> ExtensionId:
@@ -252,7 +254,7 @@ def _leg_target(w: Walk) -> Verdict:
         if not w.dialled.startswith("+"):
             return "unknown", f"{w.dialled} is neither an extension nor a number"
         return "outside", f"{w.dialled} is outside"
-    if w.model.numbers[w.dialled].status is not NumberStatus.ACTIVE:
+    if not w.model.numbers[w.dialled].routes:
         return "inactive_number", f"{w.dialled} is not ACTIVE"
     _enter_owner(w, w.dialled)
     return "own_number", f"{w.dialled} belongs to extension {owner[0]}/{owner[1]}"

@@ -8,8 +8,10 @@ from control_plane.cli import (
     explaining,
     exporting,
     lab,
+    numbers,
     pushing,
     security,
+    services,
     showing,
     tasks,
 )
@@ -24,8 +26,10 @@ __all__ = [
     "exporting",
     "lab",
     "main",
+    "numbers",
     "pushing",
     "security",
+    "services",
     "showing",
     "tasks",
 ]

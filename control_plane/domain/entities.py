@@ -6,6 +6,7 @@ sentence the user reads; rules between entities are checked where the use case h
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address
 from typing import Annotated, Self
@@ -47,6 +48,12 @@ def _require_ipv4(value: str) -> str:
         raise ValueError(f"{value!r} is not an IPv4 address, such as 192.0.2.10") from None
 
 
+def _require_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("must name its time zone, such as 2025-01-31T09:30:00Z")
+    return value.astimezone(UTC)
+
+
 def require_plain_text(value: str) -> str:
     """`value` when it has no control character: it ends in caller ID names and configuration lines."""
     if not value.isprintable():
@@ -60,6 +67,8 @@ PhoneNumberText = Annotated[str, AfterValidator(_require_e164)]
 IPv4 = Annotated[str, AfterValidator(_require_ipv4)]
 TimeZone = Annotated[str, AfterValidator(_require_time_zone)]
 Label = Annotated[str, Field(max_length=60), AfterValidator(require_plain_text)]
+NamePart = Annotated[str, Field(max_length=30), AfterValidator(require_plain_text)]
+Instant = Annotated[datetime, AfterValidator(_require_utc)]
 DialledDigits = Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -110,6 +119,7 @@ class Site(Entity):
     `caller_id` is the number shown when an extension without a number of its own calls out.
     `media_address` is the node's IPv4 address as the phones here reach it: media is bound to it and announced
     from it. None: Asterisk takes media on every interface and announces the one that leads to the phone.
+    `nominate_main`: one of the numbers that come with a first voice service becomes the main number (R65).
     """
 
     id: Slug
@@ -122,6 +132,7 @@ class Site(Entity):
     media_address: IPv4 | None = None
     reception: tuple[DialledDigits, ...] = ()
     provisioning: SiteProvisioning = SiteProvisioning()
+    nominate_main: bool = False
 
     @property
     def numbering(self) -> Region:
@@ -174,7 +185,7 @@ class NumberStatus(StrEnum):
 
     AVAILABLE = "available"
     RESERVED = "reserved"
-    PENDING = "pending"
+    PENDING = "pending"  # asked for, and not yet seen in Asterisk
     ACTIVE = "active"
     COOLDOWN = "cooldown"
 
@@ -182,8 +193,11 @@ class NumberStatus(StrEnum):
 class PhoneNumber(Entity):
     """A long number with its status and what it belongs to (R5).
 
-    `main`: nominated as the main number of its organisation at its site (R8, A8). Such a number is inbound
-    only: it reaches no extension, and no extension calls from it.
+    `pending_to`: where PENDING leads once Asterisk was seen to follow. `main`: nominated as the main number
+    of its organisation at its site (R8, A8); such a number is inbound only: it reaches no extension, and no
+    extension calls from it. `label_1` and `label_2` are the two-part name (R48), `person` whom it is
+    assigned to (R27). `allocation_lock` keeps it from another organisation (R33), `pin_locked` its PIN from
+    being tried (A33, A53). `ever_active` says that it goes to its cooldown and not straight back to the pool.
     """
 
     e164: PhoneNumberText
@@ -191,14 +205,41 @@ class PhoneNumber(Entity):
     org: Slug | None = None
     extension: Key | None = None
     status: NumberStatus = NumberStatus.AVAILABLE
-    label: Label = ""
+    pending_to: NumberStatus | None = None
     main: bool = False
+    label_1: NamePart = ""
+    label_2: NamePart = ""
+    person: Slug | None = None
+    softphone: bool = False
+    ever_active: bool = False
+    cooldown_until: Instant | None = None
+    allocation_lock: bool = False
+    default_pin: SecretStr = SecretStr("")
+    pin_failures: int = Field(default=0, ge=0)
+    pin_locked: bool = False
 
     @model_validator(mode="after")
     def _main_has_no_extension(self) -> Self:
         if self.main and self.extension is not None:
             raise ValueError("extension: a main number is inbound only and belongs to no extension")
         return self
+
+    @model_validator(mode="after")
+    def _pending_leads_somewhere(self) -> Self:
+        leads = self.pending_to in (NumberStatus.ACTIVE, NumberStatus.RESERVED)
+        if leads != (self.status is NumberStatus.PENDING) or (not leads and self.pending_to is not None):
+            raise ValueError("pending_to: says where PENDING leads, active or reserved, and nothing else")
+        return self
+
+    @property
+    def routes(self) -> bool:
+        """Whether Asterisk is told to route it (R23): when ACTIVE, and to become so."""
+        return NumberStatus.ACTIVE in (self.status, self.pending_to)
+
+    @property
+    def name(self) -> str:
+        """Both parts of its name."""
+        return f"{self.label_1} {self.label_2}".strip()
 
 
 class Trunk(Entity):
@@ -211,3 +252,15 @@ class Trunk(Entity):
     region: RegionCode
     username: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._+-]{1,64}$")
     password: SecretStr | None = None
+
+
+class Leftover(Entity):
+    """What a removed extension left on a node besides what the model renders, until it is erased.
+
+    `devices` are the SIP user names it had. Nobody who gets the same extension later may find any of it.
+    """
+
+    node: Slug
+    org: Slug
+    extension: Key
+    devices: tuple[str, ...] = ()

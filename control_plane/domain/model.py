@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from control_plane.domain.entities import (
-    NumberStatus,
+    Leftover,
     Occupancy,
     Organisation,
     Person,
@@ -17,6 +17,7 @@ from control_plane.domain.entities import (
 from control_plane.domain.extension import DEVICE_PRIORITY, Device, DeviceKind, Extension, ExtensionType
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
 from control_plane.domain.handsets import Handset
+from control_plane.domain.voice import ServiceChange, VoiceService
 
 ExtensionId = tuple[str, str]
 """(organisation id, extension key)."""
@@ -35,6 +36,9 @@ class Model:
     devices: Mapping[ExtensionId, tuple[Device, ...]] = field(default_factory=dict)
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     handsets: Mapping[str, Handset] = field(default_factory=dict)
+    services: Mapping[tuple[str, str], VoiceService] = field(default_factory=dict)
+    service_changes: Mapping[tuple[str, str, str], ServiceChange] = field(default_factory=dict)
+    leftovers: Mapping[tuple[str, str, str], Leftover] = field(default_factory=dict)
     feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
 
     @classmethod
@@ -50,6 +54,9 @@ class Model:
         devices: Iterable[Device] = (),
         trunks: Iterable[Trunk] = (),
         handsets: Iterable[Handset] = (),
+        services: Iterable[VoiceService] = (),
+        service_changes: Iterable[ServiceChange] = (),
+        leftovers: Iterable[Leftover] = (),
         feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES,
     ) -> Model:
         """The model of these entities, in any order."""
@@ -66,6 +73,9 @@ class Model:
             devices={owner: by_priority(found) for owner, found in grouped.items()},
             trunks={t.id: t for t in trunks},
             handsets={h.mac: h for h in handsets},
+            services={(s.org, s.site): s for s in services},
+            service_changes={(c.org, c.site, c.on.isoformat()): c for c in service_changes},
+            leftovers={(left.node, left.org, left.extension): left for left in leftovers},
             feature_codes=feature_codes,
         )
 
@@ -74,7 +84,7 @@ class Model:
         if extension.number is None:
             return True
         number = self.numbers.get(extension.number)
-        return number is not None and number.status is NumberStatus.ACTIVE
+        return number is not None and number.routes
 
     def devices_of(self, extension: Extension) -> tuple[Device, ...]:
         """Its devices, in ring priority order."""

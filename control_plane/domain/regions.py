@@ -47,11 +47,26 @@ class DialRule:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One country's numbering facts; `rules` are tried in order, the first match wins."""
+    """One country's numbering facts; `rules` are tried in order, the first match wins.
+
+    `toll_free`: how national numbers begin that the carrier does not provide (R14, A14), without the trunk 0.
+    `batch`: numbers are allocated to a first voice service in multiples of this (R64, R67), and only where it
+    is more than one may the main number come with them (A67).
+    """
 
     code: RegionCode
+    calling_code: str
     emergency: tuple[str, ...]
     rules: tuple[DialRule, ...]
+    toll_free: tuple[str, ...]
+    batch: int = 1
+
+    def toll_free_prefix(self, e164: str) -> str | None:
+        """The prefix that makes `e164` a toll-free number here; None when it is none."""
+        national = e164.removeprefix(f"+{self.calling_code}")
+        if national == e164:
+            return None
+        return next((prefix for prefix in self.toll_free if national.startswith(prefix)), None)
 
     def normalise(self, digits: str) -> str:
         """`digits` as E.164 with `+`, or unchanged when no rule knows them (a short code, say)."""
@@ -71,11 +86,15 @@ _INTERNATIONAL = DialRule("+X.", 0, "")
 REGIONS: dict[RegionCode, Region] = {
     RegionCode.GB: Region(
         RegionCode.GB,
+        "44",
         ("112", "999"),
         (_INTERNATIONAL, DialRule("00ZXXXXX.", 2, "+"), DialRule("0ZXXXXXXX.", 1, "+44")),
+        ("300", "800", "808", "845"),
+        batch=5,
     ),
     RegionCode.US: Region(
         RegionCode.US,
+        "1",
         ("911", "933"),
         (
             _INTERNATIONAL,
@@ -83,9 +102,11 @@ REGIONS: dict[RegionCode, Region] = {
             DialRule("1NXXNXXXXXX", 0, "+"),
             DialRule("NXXNXXXXXX", 0, "+1"),
         ),
+        ("800", "833", "844", "855", "866", "877", "888"),
     ),
     RegionCode.SG: Region(
         RegionCode.SG,
+        "65",
         ("995", "999"),
         (
             _INTERNATIONAL,
@@ -93,11 +114,14 @@ REGIONS: dict[RegionCode, Region] = {
             DialRule("65NXXXXXXX", 0, "+"),
             DialRule("NXXXXXXX", 0, "+65"),
         ),
+        ("1800", "800"),
     ),
     RegionCode.AU: Region(
         RegionCode.AU,
+        "61",
         ("000", "106", "112"),
         (_INTERNATIONAL, DialRule("0011ZXXXXX.", 4, "+"), DialRule("0ZXXXXXXXX", 1, "+61")),
+        ("1800", "1300"),
     ),
 }
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from control_plane.domain.entities import (
     Entity,
-    NumberStatus,
     Occupancy,
     Organisation,
     PhoneNumber,
@@ -83,12 +82,20 @@ def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
 def touched(model: Model, before: Entity | None, after: Entity | None) -> frozenset[Unit]:
     """The units that show a change of one entity from `before` to `after`; `model` is the newest."""
     found: set[Unit] = set()
+    if isinstance(before, PhoneNumber) and isinstance(after, PhoneNumber) and _only_confirmed(before, after):
+        return frozenset()
     for entity in (before, after):
         found.update(_units_of(model, entity))
     if isinstance(before, Site) and isinstance(after, Site):
         in_endpoints = (before.node, before.media_address) != (after.node, after.media_address)
         found.update(_units_at(model, after) if in_endpoints else ())
     return frozenset(found)
+
+
+def _only_confirmed(before: PhoneNumber, after: PhoneNumber) -> bool:
+    """Whether Asterisk was seen to follow, and nothing it is told changes."""
+    told = after.model_copy(update={"status": before.status, "pending_to": before.pending_to})
+    return told == before and before.routes is after.routes
 
 
 def _units_of(model: Model, entity: Entity | None) -> Iterator[Unit]:
@@ -190,7 +197,7 @@ def mailbox_line(extension: Extension) -> str:
 def _number(number: PhoneNumber) -> Rendered:
     if number.org is None or number.extension is None:
         return Rendered()
-    status = ACTIVE if number.status is NumberStatus.ACTIVE else INACTIVE
+    status = ACTIVE if number.routes else INACTIVE
     return Rendered.of(rows=[(f"did/{number.e164}", f"{status},{number.org},{number.extension}")])
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from control_plane.domain.entities import (
     NumberStatus,
     Occupancy,
@@ -15,9 +17,10 @@ from control_plane.domain.entities import (
 )
 from control_plane.domain.extension import DeviceKind, NoAnswer, NoAnswerAction
 from control_plane.domain.regions import RegionCode
+from control_plane.domain.voice import VoiceService
 from control_plane.ports import Store, Transaction
 from control_plane.service.bulk import NewExtension, put_extensions
-from control_plane.service.credentials import authorization_code, new_code_digits
+from control_plane.service.credentials import authorization_code, new_code_digits, new_pin
 
 OPERATOR = "hq"
 OCCUPIER = "acme"
@@ -91,8 +94,20 @@ def _put_places(tx: Transaction, place: DemoPlace, digits: str) -> None:
             reception=(RECEPTION,),
         )
     )
+    tx.put(VoiceService(org=OCCUPIER, site=SITE, quantity=len(KEYS)))
     for key in KEYS:
-        tx.put(PhoneNumber(e164=did(key), site=SITE, org=OCCUPIER, status=NumberStatus.ACTIVE))
+        tx.put(_number(key))
+
+
+def _number(key: str) -> PhoneNumber:
+    return PhoneNumber(
+        e164=did(key),
+        site=SITE,
+        org=OCCUPIER,
+        status=NumberStatus.ACTIVE,
+        ever_active=True,
+        default_pin=SecretStr(new_pin()),
+    )
 
 
 def _extensions() -> tuple[NewExtension, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from control_plane.callpath.checks import key_problem
-from control_plane.domain.entities import PhoneNumber
+from control_plane.domain.entities import Leftover, PhoneNumber
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import InvalidField
@@ -188,24 +188,40 @@ async def delete_extension(store: Store, by: By, ident: ExtensionId) -> None:
 
     Raises: UnknownEntity, Conflict (another extension forwards to it), StaleVersion.
     """
-    org, key = ident
     async with store.transaction(by.actor) as tx:
         model = tx.model
         require_extension(model, ident)
         require_version(tx, by, EntityKind.EXTENSION, ident)
-        users = [
-            f"the forwarding of extension {e.key}"
-            for e in model.extensions.values()
-            if e.org == org and key in e.forwarding.extensions
-        ]
-        require_unused(f"Extension {key}", users)
-        gone = model.devices.get(ident, ())
-        release_handsets(tx, gone)
-        for device in gone:
-            tx.delete(EntityKind.DEVICE, (device.id,))
-        for number in [n for n in model.numbers.values() if (n.org, n.extension) == ident]:
-            tx.put(_bound(number, None))
-        tx.delete(EntityKind.EXTENSION, ident)
+        require_not_forwarded_to(model, ident)
+        remove_extension(tx, ident)
+
+
+def require_not_forwarded_to(model: Model, ident: ExtensionId) -> None:
+    """Raises: Conflict (another extension forwards to this one)."""
+    org, key = ident
+    users = [
+        f"the forwarding of extension {e.key}"
+        for e in model.extensions.values()
+        if e.org == org and e.key != key and key in e.forwarding.extensions
+    ]
+    require_unused(f"Extension {key}", users)
+
+
+def remove_extension(tx: Transaction, ident: ExtensionId) -> None:
+    """Take the extension and its devices away, and note what it leaves on its node, to be erased there."""
+    model = tx.model
+    extension = model.extensions[ident]
+    devices = model.devices.get(ident, ())
+    node = model.node_of(extension)
+    earlier = model.leftovers.get((node, *ident))
+    names = (*(earlier.devices if earlier is not None else ()), *(device.id for device in devices))
+    release_handsets(tx, devices)
+    for device in devices:
+        tx.delete(EntityKind.DEVICE, (device.id,))
+    for number in [n for n in model.numbers.values() if (n.org, n.extension) == ident]:
+        tx.put(_bound(number, None))
+    tx.delete(EntityKind.EXTENSION, ident)
+    tx.put(Leftover(node=node, org=ident[0], extension=ident[1], devices=names))
 
 
 def release_handsets(tx: Transaction, gone: Iterable[Device]) -> None:

@@ -1,19 +1,30 @@
-"""Use cases for phone numbers: which there are, whose they are, which extension they reach (R5-R7, R23)."""
+"""Use cases for phone numbers as such: the pool, what a number reaches, what it is called (R3-R7, R48)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from control_plane.domain.entities import PhoneNumber
+from control_plane.domain.entities import NumberStatus, PhoneNumber
+from control_plane.domain.lifecycle import Event
 from control_plane.domain.model import Model
-from control_plane.errors import InvalidField, UnknownEntity
+from control_plane.errors import Conflict, InvalidField, UnknownEntity
 from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.forwarding import require_no_loop
 from control_plane.service.messages import build
-from control_plane.service.rules import require_new, require_reference, require_unused
+from control_plane.service.number_policy import NumberPolicy
+from control_plane.service.number_steps import moved
+from control_plane.service.provisioning import provisioning_problem
+from control_plane.service.rules import require_new, require_reference, require_site
 from control_plane.service.writing import By, Saved, patched, require_version
 
 Changes = Mapping[str, object]
+
+_FIXED = tuple(
+    name
+    for name in PhoneNumber.model_fields
+    if name not in {"site", "extension", "main", "label_1", "label_2", "allocation_lock", "softphone"}
+)
+"""What only the events of its life change."""
 
 
 def require_number(model: Model, e164: str) -> PhoneNumber:
@@ -24,31 +35,68 @@ def require_number(model: Model, e164: str) -> PhoneNumber:
     return found
 
 
-def require_only_main(model: Model, number: PhoneNumber) -> None:
-    """R8: an organisation has at most one main number at a site.
+async def create_number(store: Store, by: By, values: Changes) -> Saved[PhoneNumber]:
+    """Put a number the carrier has provisioned into the pool of its site (R3); `main` nominates it (R9).
 
-    Raises: InvalidField, naming the other one.
+    Raises: InvalidField, Conflict.
     """
-    if not number.main or number.org is None:
-        return
-    for other in model.numbers.values():
-        same = (other.org, other.site) == (number.org, number.site)
-        if same and other.main and other.e164 != number.e164:
-            raise InvalidField(
-                "main",
-                f"{other.e164} is the main number of {number.org} at {number.site} already, and there can be "
-                "one: take the nomination from it first (R8)",
-            )
+    number = build(PhoneNumber, values)
+    async with store.transaction(by.actor) as tx:
+        model = tx.model
+        require_new(model.numbers, number.e164, "e164", f"number {number.e164}")
+        require_reference(model.sites, number.site, "site", "site")
+        problem = provisioning_problem(number.e164, require_site(model, number.site).numbering)
+        if problem is not None:
+            raise InvalidField("e164", problem)
+        tx.put(number)
+        return Saved(number, tx.version(EntityKind.NUMBER, (number.e164,)))
 
 
-def _check_number(model: Model, number: PhoneNumber) -> None:
-    require_reference(model.sites, number.site, "site", "site")
-    require_reference(model.organisations, number.org, "org", "organisation")
-    require_only_main(model, number)
+async def patch_number(
+    store: Store, by: By, policy: NumberPolicy, e164: str, changes: Changes
+) -> Saved[PhoneNumber]:
+    """Change what a number reaches and is called, and its switches; its status has events of its own.
+
+    Assigned to an extension without a number of its own, it becomes that extension's number.
+
+    Raises: UnknownEntity, InvalidField, Conflict, IllegalTransition, StaleVersion.
+    """
+    async with store.transaction(by.actor) as tx:
+        before = require_number(tx.model, e164)
+        require_version(tx, by, EntityKind.NUMBER, (e164,))
+        after = patched(before, changes, fixed=_FIXED)
+        for event in _events(before, after):
+            moved(tx.model, before, event, policy)
+        _check_number(tx.model, before, after)
+        return put_number(tx, before, after)
+
+
+def _events(before: PhoneNumber, after: PhoneNumber) -> list[Event]:
+    """What a patch asks for, as events of the life cycle."""
+    found = []
+    if before.main is not after.main:
+        found.append(Event.NOMINATE if after.main else Event.WITHDRAW)
+    if before.allocation_lock is not after.allocation_lock:
+        found.append(Event.LOCK if after.allocation_lock else Event.UNLOCK)
+    if (before.label_1, before.label_2) != (after.label_1, after.label_2):
+        found.append(Event.LABEL)
+    if after.softphone and not before.softphone:
+        found.append(Event.SOFTPHONE)
+    return found
+
+
+def _check_number(model: Model, before: PhoneNumber, number: PhoneNumber) -> None:
+    if number.site != before.site:
+        require_reference(model.sites, number.site, "site", "site")
+        if number.status is not NumberStatus.AVAILABLE:
+            raise Conflict(f"site: {number.e164} is {number.org or 'resting'}: only a free number moves.")
+        problem = provisioning_problem(number.e164, require_site(model, number.site).numbering)
+        if problem is not None:
+            raise InvalidField("site", problem)
     if number.extension is None:
         return
     if number.org is None:
-        raise InvalidField("extension", "the number belongs to no organisation: set org first")
+        raise InvalidField("extension", "the number belongs to no organisation: allocate it first")
     extension = model.extensions.get((number.org, number.extension))
     if extension is None:
         raise InvalidField("extension", f"there is no extension {number.extension} in {number.org}")
@@ -59,10 +107,9 @@ def _check_number(model: Model, number: PhoneNumber) -> None:
         )
 
 
-def _put(tx: Transaction, before: PhoneNumber | None, after: PhoneNumber) -> Saved[PhoneNumber]:
-    """Write the number and keep the extensions at both ends in step with it."""
+def put_number(tx: Transaction, before: PhoneNumber | None, after: PhoneNumber) -> Saved[PhoneNumber]:
+    """Write the number and keep the extensions at both ends in step with it, their names included (R48)."""
     model = tx.model
-    _check_number(model, after)
     old = (before.org, before.extension) if before is not None else (None, None)
     new = (after.org, after.extension)
     if old != new:
@@ -73,6 +120,7 @@ def _put(tx: Transaction, before: PhoneNumber | None, after: PhoneNumber) -> Sav
         if reached is not None and reached.number is None:
             tx.put(reached.model_copy(update={"number": after.e164}))
     tx.put(after)
+    _carry_over(tx, before, after)
     if old != new and after.org is not None and after.extension is not None:
         # A number of our own that somebody forwards to counts as the extension it reaches.
         changed = tx.model
@@ -80,30 +128,30 @@ def _put(tx: Transaction, before: PhoneNumber | None, after: PhoneNumber) -> Sav
     return Saved(after, tx.version(EntityKind.NUMBER, (after.e164,)))
 
 
-async def create_number(store: Store, by: By, values: Changes) -> Saved[PhoneNumber]:
-    """Raises: InvalidField, Conflict."""
-    number = build(PhoneNumber, values)
-    async with store.transaction(by.actor) as tx:
-        require_new(tx.model.numbers, number.e164, "e164", f"number {number.e164}")
-        return _put(tx, None, number)
-
-
-async def patch_number(store: Store, by: By, e164: str, changes: Changes) -> Saved[PhoneNumber]:
-    """Assigned to an extension without a number of its own, it becomes that extension's number.
-
-    Raises: UnknownEntity, InvalidField, StaleVersion.
-    """
-    async with store.transaction(by.actor) as tx:
-        before = require_number(tx.model, e164)
-        require_version(tx, by, EntityKind.NUMBER, (e164,))
-        return _put(tx, before, patched(before, changes, fixed=("e164",)))
+def _carry_over(tx: Transaction, before: PhoneNumber | None, after: PhoneNumber) -> None:
+    """The extension whose own number this is bears its name and its person, so that its phones show them."""
+    if before is None or after.org is None or after.extension is None:
+        return
+    extension = tx.model.extensions.get((after.org, after.extension))
+    if extension is None or extension.number != after.e164:
+        return
+    changes: dict[str, object] = {}
+    if before.name != after.name:
+        changes["label"] = after.name[:60].strip()
+    if before.person != after.person:
+        changes["person"] = after.person
+    if changes:
+        tx.put(extension.model_copy(update=changes))
 
 
 async def delete_number(store: Store, by: By, e164: str) -> None:
-    """Raises: UnknownEntity, Conflict (it still reaches an extension), StaleVersion."""
+    """Take a number that belongs to nobody out of the pool.
+
+    Raises: UnknownEntity, Conflict (it belongs to an organisation), StaleVersion.
+    """
     async with store.transaction(by.actor) as tx:
         number = require_number(tx.model, e164)
         require_version(tx, by, EntityKind.NUMBER, (e164,))
-        users = [f"extension {number.extension}"] if number.extension is not None else []
-        require_unused(f"Number {e164}", users)
+        if number.org is not None:
+            raise Conflict(f"Number {e164} belongs to {number.org}: deallocate it first.")
         tx.delete(EntityKind.NUMBER, (e164,))

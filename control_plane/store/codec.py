@@ -2,7 +2,7 @@
 
 The columns follow from the fields of the entity classes: a nested value is flattened
 (`forwarding.enabled` -> `forwarding_enabled`), a tuple becomes a JSON list, an enum its text, a secret its
-text. So a new field needs a migration and nothing here. No database in this module.
+text, a time ISO 8601 in UTC. So a new field needs a migration and nothing here. No database in this module.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from control_plane.domain.entities import (
     AuthorizationCode,
     Entity,
+    Leftover,
     Occupancy,
     Organisation,
     Person,
@@ -28,6 +29,7 @@ from control_plane.domain.entities import (
 )
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.handsets import Handset
+from control_plane.domain.voice import ServiceChange, VoiceService
 from control_plane.ports import EntityKey, EntityKind
 
 MASK = "***"
@@ -155,6 +157,8 @@ def _scalar(name: str, bare: Any, *, nullable: bool) -> tuple[Column, Convert | 
         return Column(name, ColumnType.TEXT, nullable), str, members.__getitem__
     if bare is datetime:
         return Column(name, ColumnType.TEXT, nullable), _moment_text, datetime.fromisoformat
+    if bare is date:
+        return Column(name, ColumnType.TEXT, nullable), date.isoformat, date.fromisoformat
     kinds = {str: ColumnType.TEXT, bool: ColumnType.BOOLEAN, int: ColumnType.INTEGER}
     return Column(name, kinds[bare], nullable), None, None
 
@@ -182,7 +186,8 @@ class Kind:
     """Also the name of the mapping in Model."""
 
     def key(self, entity: Entity) -> EntityKey:
-        return tuple(getattr(entity, name) for name in self.key_fields)
+        values = (getattr(entity, name) for name in self.key_fields)
+        return tuple(value.isoformat() if isinstance(value, date) else value for value in values)
 
 
 KINDS: Final[Mapping[EntityKind, Kind]] = {
@@ -198,6 +203,9 @@ KINDS: Final[Mapping[EntityKind, Kind]] = {
         Kind(EntityKind.EXTENSION, Shape(Extension), ("org", "key"), "extensions"),
         Kind(EntityKind.DEVICE, Shape(Device), ("id",), "devices"),
         Kind(EntityKind.HANDSET, Shape(Handset), ("mac",), "handsets"),
+        Kind(EntityKind.SERVICE, Shape(VoiceService), ("org", "site"), "services"),
+        Kind(EntityKind.SERVICE_CHANGE, Shape(ServiceChange), ("org", "site", "on"), "service_changes"),
+        Kind(EntityKind.LEFTOVER, Shape(Leftover), ("node", "org", "extension"), "leftovers"),
     )
 }
 _KIND_OF: Final[Mapping[type[Entity], Kind]] = {kind.shape.cls: kind for kind in KINDS.values()}
@@ -218,6 +226,12 @@ def describe(kind: EntityKind, key: EntityKey) -> str:
             return f"extension {key[1]} of {key[0]}"
         case EntityKind.OCCUPANCY:
             return f"occupancy of {key[0]} at {key[1]}"
+        case EntityKind.SERVICE:
+            return f"voice service of {key[0]} at {key[1]}"
+        case EntityKind.SERVICE_CHANGE:
+            return f"change of the voice service of {key[0]} at {key[1]} on {key[2]}"
+        case EntityKind.LEFTOVER:
+            return f"what is left of extension {key[2]} of {key[1]}"
         case _:
             return f"{kind.value} {key[0]}"
 
@@ -262,5 +276,7 @@ def _masked_value(owner: Entity, name: str, value: Any) -> Any:
             return value.value
         case datetime():
             return _moment_text(value)
+        case date():
+            return value.isoformat()
         case _:
             return MASK if (type(owner), name) in HIDDEN_FIELDS else value

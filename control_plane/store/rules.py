@@ -39,6 +39,7 @@ REFERENCES: Final = (
     _Reference(EntityKind.NUMBER, ("site",), EntityKind.SITE),
     _Reference(EntityKind.NUMBER, ("org",), EntityKind.ORGANISATION),
     _Reference(EntityKind.NUMBER, ("org", "extension"), EntityKind.EXTENSION),
+    _Reference(EntityKind.NUMBER, ("person",), EntityKind.PERSON),
     _Reference(EntityKind.EXTENSION, ("org",), EntityKind.ORGANISATION),
     _Reference(EntityKind.EXTENSION, ("site",), EntityKind.SITE),
     _Reference(EntityKind.EXTENSION, ("person",), EntityKind.PERSON),
@@ -47,6 +48,9 @@ REFERENCES: Final = (
     _Reference(EntityKind.HANDSET, ("org",), EntityKind.ORGANISATION),
     _Reference(EntityKind.HANDSET, ("site",), EntityKind.SITE),
     _Reference(EntityKind.HANDSET, ("device",), EntityKind.DEVICE),
+    _Reference(EntityKind.SERVICE, ("org",), EntityKind.ORGANISATION),
+    _Reference(EntityKind.SERVICE, ("site",), EntityKind.SITE),
+    _Reference(EntityKind.SERVICE_CHANGE, ("org", "site"), EntityKind.SERVICE),
 )
 
 _PLURALS: Final = {EntityKind.OCCUPANCY: "occupancies", EntityKind.PERSON: "people"}

@@ -68,6 +68,7 @@ _CONSTRAINTS: Final[dict[EntityKind, tuple[SchemaItem, ...]]] = {
     EntityKind.NUMBER: (
         _restrict("site", to="sites.id"),
         _restrict("org", to="organisations.id"),
+        _restrict("person", to="people.id"),
         _NUMBER_TO_EXTENSION,
         Index(None, "org", "extension"),
     ),
@@ -91,6 +92,11 @@ _CONSTRAINTS: Final[dict[EntityKind, tuple[SchemaItem, ...]]] = {
         ForeignKeyConstraint(("device",), ("devices.id",), deferrable=True, initially="DEFERRED"),
         Index(None, "device"),
     ),
+    EntityKind.SERVICE: (
+        _restrict("org", to="organisations.id"),
+        _restrict("site", to="sites.id"),
+    ),
+    EntityKind.SERVICE_CHANGE: (_restrict("org", "site", to="services.org,site"),),
 }
 
 _TYPES: Final[dict[ColumnType, type[TypeEngine[Any]]]] = {

@@ -73,7 +73,7 @@ entities: st.SearchStrategy[Entity] = st.one_of(
         site=sites,
         org=maybe(ORGS),
         extension=maybe(KEYS),
-        label=labels,
+        label_1=labels,
     ),
     st.builds(
         lambda **fields: extension(**fields),

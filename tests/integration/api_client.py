@@ -24,6 +24,8 @@ from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
 from control_plane.service.notify import Outbox
+from control_plane.service.number_life import confirm_numbers
+from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.warnings import ModelFindings
 from control_plane.store import SqlStore, open_store
 from tests.contract.fake_node import FakeNode
@@ -45,7 +47,14 @@ class Api:
         self.nudges = 0
         sip = SipAddress("127.0.0.1", 5060, 5061)
         ports = ApiPorts(
-            store, SecretStr(TOKEN), sip, tasks=store, clock=WallClock(), nudge=self._nudge, nodes=nodes
+            store,
+            SecretStr(TOKEN),
+            sip,
+            tasks=store,
+            clock=WallClock(),
+            nudge=self._nudge,
+            nodes=nodes,
+            policy=NumberPolicy(WallClock()),
         )
         self.app = create_app(ports)
         self.client = httpx.AsyncClient(
@@ -81,7 +90,11 @@ class Api:
 def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
     """What runs for a node, not running: a test asks it for plans and pushes."""
     clock = WallClock()
-    intake = Intake(partial(take_in, store, clock), partial(take_in_pin, store))
+    intake = Intake(
+        partial(take_in, store, clock),
+        partial(take_in_pin, store),
+        partial(confirm_numbers, store, NumberPolicy(clock)),
+    )
     return NodePorts(
         Reconciler(NODE, node, store, intake, clock),
         Guard(node, store, clock, node=NODE, policy=Policy()),

@@ -9,10 +9,20 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from control_plane.domain.entities import Entity, Occupancy, Organisation, Person, PhoneNumber, Site, Trunk
+from control_plane.domain.entities import (
+    Entity,
+    Leftover,
+    Occupancy,
+    Organisation,
+    Person,
+    PhoneNumber,
+    Site,
+    Trunk,
+)
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
+from control_plane.domain.voice import ServiceChange, VoiceService
 from control_plane.errors import UnknownEntity
 from control_plane.plan.tasks import NewTask, Progress, Subject, Task, TaskFilter
 from control_plane.ports import (
@@ -36,6 +46,9 @@ _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     Device: (EntityKind.DEVICE, ("id",)),
     Trunk: (EntityKind.TRUNK, ("id",)),
     Handset: (EntityKind.HANDSET, ("mac",)),
+    VoiceService: (EntityKind.SERVICE, ("org", "site")),
+    ServiceChange: (EntityKind.SERVICE_CHANGE, ("org", "site", "on")),
+    Leftover: (EntityKind.LEFTOVER, ("node", "org", "extension")),
 }
 _MAPPINGS = {kind: kind.value + "s" for kind in EntityKind} | {
     EntityKind.OCCUPANCY: "occupancies",
@@ -47,7 +60,7 @@ Ident = tuple[EntityKind, EntityKey]
 
 def ident_of(entity: Entity) -> Ident:
     kind, names = _KINDS[type(entity)]
-    return kind, tuple(getattr(entity, name) for name in names)
+    return kind, tuple(str(getattr(entity, name)) for name in names)
 
 
 class ManualClock:

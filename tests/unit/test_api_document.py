@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from control_plane.api import ApiPorts, create_app
 from control_plane.service.devices import SipAddress
+from control_plane.service.number_policy import NumberPolicy
 from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks
 
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -21,7 +22,14 @@ GUIDE = Path(__file__).parents[2] / "docs" / "api.md"
 
 def document() -> dict[str, object]:
     sip = SipAddress("127.0.0.1", 5060, 5061)
-    ports = ApiPorts(MemoryStore(), SecretStr("token"), sip, tasks=MemoryTasks(), clock=ManualClock())
+    ports = ApiPorts(
+        MemoryStore(),
+        SecretStr("token"),
+        sip,
+        tasks=MemoryTasks(),
+        clock=ManualClock(),
+        policy=NumberPolicy(ManualClock()),
+    )
     return create_app(ports).openapi()
 
 

@@ -32,8 +32,10 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.voice import VoiceService
 from control_plane.plan.tasks import NewTask, TaskKind
 from control_plane.service.devices import SipAddress
+from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.rights import SCOPES, Caller, Position
 from tests.contract.fake_node import FakeNode
 from tests.integration.api_client import NODE, node_ports
@@ -50,8 +52,9 @@ def tenant(org: str, site: str, key: str, e164: str, device: str) -> tuple[Entit
         Organisation(id=org, name=f"{org} name"),
         Site(id=site, name=f"{site} name", region="GB", time_zone="Europe/London", trunk="carrier"),
         Occupancy(org=org, site=site),
+        VoiceService(org=org, site=site, quantity=3),
         Person(id=f"{org}-ann", org=org, name=f"{org} Ann", email=f"ann@{org}.example"),
-        PhoneNumber(e164=e164, site=site, org=org, extension=key, status="active", label=f"{org} line"),
+        PhoneNumber(e164=e164, site=site, org=org, extension=key, status="active", label_1=f"{org} line"),
         Extension(
             org=org,
             key=key,
@@ -109,6 +112,14 @@ BODIES: dict[str, Any] = {
     "create_extension": {"key": "300", "site": "london"},
     "create_device": {"kind": "desktop"},
     "create_number": {"e164": "+442071838701", "site": "london"},
+    "add_number_range": {"first": "+442071838702", "last": "+442071838703"},
+    "import_numbers": {"csv": "number\n+442071838702\n"},
+    "allocate_numbers": {"org": "acme", "count": 1},
+    "allocate_one_number": {"org": "acme"},
+    "assign_number": {"person": "acme-ann"},
+    "add_service": {"site": "london", "quantity": 2},
+    "patch_service": {"quantity": 2},
+    "schedule_service": {"quantity": 2},
     "explain": {"caller": {"org": "acme", "key": "100"}, "to": "101"},
 }
 """Bodies that are accepted. Others get {}, which may be refused as 409 or 422 - after the rights."""
@@ -154,6 +165,7 @@ class World:
             clock=ManualClock(),
             nodes={NODE: node_ports(store, node, self._directory)},
             identify=self._identify,
+            policy=NumberPolicy(self.store.clock),
         )
         transport = httpx.ASGITransport(create_app(ports))
         self.client = httpx.AsyncClient(transport=transport, base_url="http://wirechief.test")
@@ -203,7 +215,14 @@ def operations() -> list[Operation]:
     """What the document says there is."""
     store: Any = MemoryStore()
     sip = SipAddress("127.0.0.1", 5060, 5061)
-    ports = ApiPorts(store, SecretStr("root"), sip, tasks=MemoryTasks(), clock=ManualClock())
+    ports = ApiPorts(
+        store,
+        SecretStr("root"),
+        sip,
+        tasks=MemoryTasks(),
+        clock=ManualClock(),
+        policy=NumberPolicy(store.clock),
+    )
     paths = create_app(ports).openapi()
     return [
         Operation(found["operationId"], method, path)
@@ -314,10 +333,10 @@ async def test_a_token_needs_the_scopes_of_the_operation(world: World) -> None:
         (Position.PERSON, "patch_extension", OWN, {"dnd": True}, 200),
         (Position.PERSON, "patch_extension", OWN, {"dnd": True, "restricted": False}, 403),
         (Position.PERSON, "patch_extension", OWN, {"person": None}, 403),
-        (Position.OCCUPIER_ADMIN, "patch_number", OWN, {"label": "Desk"}, 200),
+        (Position.OCCUPIER_ADMIN, "patch_number", OWN, {"label_1": "Desk"}, 200),
         (Position.OCCUPIER_ADMIN, "patch_number", OWN, {"org": None}, 403),
         (Position.OCCUPIER_ADMIN, "patch_number", OWN, {"status": "active"}, 403),
-        (Position.CARRIER, "patch_number", POOL, {"label": "Main"}, 200),
+        (Position.CARRIER, "patch_number", POOL, {"main": True}, 200),
         (Position.CARRIER, "patch_number", POOL, {"org": "acme"}, 403),
         (Position.CARRIER, "create_number", POOL, {"e164": "+442071838702", "site": "london"}, 201),
     ],

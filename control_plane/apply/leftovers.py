@@ -1,0 +1,125 @@
+"""Erases what a removed extension left on its node besides what the model renders.
+
+That is voicemail in the spool (messages, greetings, a PIN), contacts its phones registered, the device used
+last, and what waits in the journal and the outbox. Which extensions is in the model, so that a restart
+forgets none; erasing twice does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from control_plane.apply.handsets import JOURNAL, Forget
+from control_plane.domain.entities import Leftover
+from control_plane.domain.model import Model
+from control_plane.errors import AsteriskError, StoreError
+from control_plane.ports import NodeLink, Store, VoicemailBoxes
+
+logger = logging.getLogger(__name__)
+
+CONTACTS: Final = "registrar/contact"
+"""Rows `registrar/contact/<aor>;@<hash>` (res_pjsip_registrar.c)."""
+OUTBOXES: Final = ("outbox", "outbox-failed")
+"""Rows whose value has organisation and extension as its second and third field."""
+
+RETRY_S: Final = 10.0
+
+Key = tuple[str, str, str]
+
+
+class NoBoxes(VoicemailBoxes):
+    """For a node without voicemail."""
+
+    async def erase(self, name: str) -> bool:
+        return True
+
+
+NO_BOXES = NoBoxes()
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """When something was erased last, by the loop's clock, and whether nothing was left."""
+
+    at: float
+    clean: bool
+
+
+class Erasure:
+    """Of one node. `look` costs nothing while nothing is to be erased and the model stands still."""
+
+    def __init__(
+        self, node: str, link: NodeLink, store: Store, forget: Forget, boxes: VoicemailBoxes, again_s: float
+    ) -> None:
+        self._node = node
+        self._link = link
+        self._store = store
+        self._forget = forget
+        self._boxes = boxes
+        self._again_s = again_s
+        self._seen = -1
+        self._tried: dict[Key, _Tried] = {}
+
+    async def look(self, revision: int) -> None:
+        """Erase what the model of `revision` has for it; what fails now is tried again later.
+
+        A call that is leaving a message right now stores it when it ends, so everything is erased once more
+        `again_s` seconds later, unless a new extension has taken the place by then.
+        """
+        if revision == self._seen and not self._tried:
+            return
+        try:
+            model = (await self._store.snapshot()).model
+            due = {key: left for key, left in model.leftovers.items() if left.node == self._node}
+            self._tried = {key: tried for key, tried in self._tried.items() if key in due}
+            for key, left in due.items():
+                await self._take_step(model, key, left)
+            self._seen = revision
+        except (AsteriskError, StoreError) as exc:
+            logger.warning("node %s: what removed extensions left is not erased yet: %s", self._node, exc)
+
+    async def _take_step(self, model: Model, key: Key, left: Leftover) -> None:
+        now = asyncio.get_running_loop().time()
+        tried = self._tried.get(key)
+        # What is there once somebody else has its place, and it was clean before, is the new owner's.
+        taken = (left.org, left.extension) in model.extensions
+        if tried is not None and tried.clean and taken:
+            await self._forget([left])
+            return
+        wait_s = 0.0 if tried is None else self._again_s if tried.clean else RETRY_S
+        if tried is not None and now - tried.at < wait_s:
+            return
+        clean = await self._erase(left)
+        self._tried[key] = _Tried(now, clean)
+        if clean and (taken or (tried is not None and tried.clean)):
+            await self._forget([left])
+
+    async def _erase(self, left: Leftover) -> bool:
+        name = f"{left.org}/{left.extension}"
+        await self._link.delete_rows([row async for row in self._rows(left)])
+        clean = await self._boxes.erase(name)
+        if not clean:
+            logger.error(
+                "node %s: voicemail of removed extension %s cannot be erased: look at its directory in the "
+                "spool",
+                self._node,
+                name,
+            )
+        return clean
+
+    async def _rows(self, left: Leftover) -> AsyncIterator[str]:
+        name = f"{left.org}/{left.extension}"
+        for row in await self._link.read_rows(CONTACTS):
+            if row.removeprefix(f"{CONTACTS}/").partition(";")[0] in left.devices:
+                yield row
+        for row in await self._link.read_rows(f"{JOURNAL}/{name}"):
+            yield row
+        for family in OUTBOXES:
+            for row, value in (await self._link.read_rows(family)).items():
+                if value.split(",")[1:3] == [left.org, left.extension]:
+                    yield row
+        yield f"last/{name}"
