@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -63,30 +64,40 @@ class BearerToken:
 
 
 class BodyLimit:
-    """ASGI middleware that refuses bodies of more than `max_bytes`, announced or not."""
+    """ASGI middleware that refuses bodies of more than `max_bytes`, announced or not.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    `larger`: pattern of a whole path -> what is taken there instead.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._larger = {re.compile(pattern): limit for pattern, limit in larger.items()}
+
+    def _limit(self, path: str) -> int:
+        found = (limit for pattern, limit in self._larger.items() if pattern.fullmatch(path))
+        return next(found, self._max_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._limit(scope["path"])
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > self._max_bytes:
+        if not announced.isdecimal() or int(announced) > limit:
             await too_large()(scope, receive, send)
             return
-        await self._app(scope, self._counting(receive), send)
+        await self._app(scope, self._counting(receive, limit), send)
 
-    def _counting(self, receive: Receive) -> Receive:
+    @staticmethod
+    def _counting(receive: Receive, limit: int) -> Receive:
         taken = 0
 
         async def counted() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._max_bytes:
+            if taken > limit:
                 raise HTTPException(413)
             return message
 

@@ -32,6 +32,9 @@ PREFIX = "/api/v1"
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
 MAX_BODY_BYTES = 64 * 1024
 """A full VIP list is 4 KiB; the rest is room."""
+IMPORT_PATH = rf"{PREFIX}/sites/[^/]+/numbers/import"
+MAX_IMPORT_BYTES = 2 * 1024 * 1024
+"""A list of 10 000 numbers is 0.2 MiB."""
 
 _ROUTERS = (
     places.organisations,
@@ -113,7 +116,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
     require_rules(route for router in _ROUTERS for route in router.routes)
     app.include_router(api)
     problems.install(app, app.methods_at)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger={IMPORT_PATH: MAX_IMPORT_BYTES})
     app.add_middleware(
         BearerToken, token=ports.token, identify=ports.identify, open_paths=frozenset({OPENAPI_PATH})
     )

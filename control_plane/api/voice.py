@@ -156,7 +156,7 @@ async def schedule_service(
     return await _now(write, org, site)
 
 
-@services.delete("/{site}/schedule/{on}", status_code=204, responses=documents.DELETE)
+@services.delete("/{site}/schedule/{on}", status_code=204, responses=documents.REMOVE_DAY)
 async def unschedule_service(write: Creating, org: str, site: str, on: date) -> None:
     """Take a scheduled change back."""
     await voice_services.unschedule_change(write.store, write.by, (org, site), on)

@@ -67,7 +67,7 @@ class Circumstances:
     """What a guard looks at besides the number.
 
     `services_free`: how many more numbers of its organisation may be active at its site (A24); None where
-    the event uses none. `main_number`: the organisation's main number at the site, another than this one.
+    the event uses none. `main_number`: the organisation's main number at the site, where this one is or becomes another.
     """
 
     now: datetime
@@ -95,8 +95,8 @@ def _cooling(number: PhoneNumber, at: Circumstances) -> str | None:
     return f"it was in use and rests until {number.cooldown_until:%Y-%m-%d %H:%M} UTC (A21)"
 
 
-def _second_main(number: PhoneNumber, at: Circumstances) -> str | None:
-    if not number.main or at.main_number is None:
+def _second_main(_: PhoneNumber, at: Circumstances) -> str | None:
+    if at.main_number is None:
         return None
     return (
         f"{at.main_number} is the main number already, and there can be one for an organisation at a site "

@@ -40,6 +40,10 @@ _SIMPLE = {
     "none_required": "must be null",
     "datetime_from_date_parsing": "must be a date and time such as 2025-01-31T09:30:00Z",
     "datetime_parsing": "must be a date and time such as 2025-01-31T09:30:00Z",
+    "date_from_datetime_parsing": "must be a date such as 2025-01-31",
+    "date_from_datetime_inexact": "must be a date such as 2025-01-31",
+    "date_parsing": "must be a date such as 2025-01-31",
+    "date_type": "must be a date such as 2025-01-31",
     "timezone_aware": "must name its time zone, such as 2025-01-31T09:30:00Z",
 }
 

@@ -328,6 +328,12 @@ async def _load(wiring: Wiring) -> None:
         await load_demo(store, place)
 
 
+def _activate_numbers(stack: Stack) -> None:
+    for key in KEYS:
+        if stack.api.ok("GET", f"/numbers/{did(key)}")["status"] != "active":
+            stack.api.ok("POST", f"/numbers/{did(key)}/activate")
+
+
 def restore(stack: Stack) -> None:
     """Bring the stack back to where every test begins, whatever the last one left."""
     if not stack.process.alive:
@@ -336,8 +342,7 @@ def restore(stack: Stack) -> None:
         stack.lab.lab.start_node()
     stack.wait_witness()
     stack.until_in_sync()
-    for number in KEYS:
-        stack.api.ok("PATCH", f"/numbers/{did(number)}", {"status": "active"})
+    _activate_numbers(stack)
     for key in KEYS[1:]:
         stack.api.in_force("PATCH", extension_path(key), DEFAULTS | {"label": f"Ext {key}"})
     for key in KEYS:

@@ -239,7 +239,7 @@ async def test_a_listing_is_read_to_its_end_by_its_cursor(api: Api) -> None:
 
 
 async def test_numbers_are_filtered_cumulatively(api: Api) -> None:
-    await api.ok("PATCH", "/numbers/+6561000103", json={"status": "reserved"})
+    await api.ok("POST", "/numbers/+6561000103/deactivate")
     found = (await api.ok("GET", "/numbers?org=acme&status=active")).json()["items"]
     assert [number["e164"] for number in found] == ["+6561000100", "+6561000101", "+6561000102"]
     assert (await api.ok("GET", "/numbers?org=hq")).json()["items"] == []
@@ -253,14 +253,15 @@ async def test_a_tenant_is_set_up_from_nothing_and_taken_away_again(api: Api) ->
     await api.ok("POST", "/sites", 201, json=site)
     await api.ok("POST", f"{org}/occupancies", 201, json={"site": "london"})
     await api.ok("POST", f"{org}/people", 201, json={"id": "ada", "name": "Ada"})
-    number = {"e164": "+442079460000", "site": "london", "org": "globex", "status": "active"}
-    await api.ok("POST", "/numbers", 201, json=number)
+    await api.ok("POST", "/numbers", 201, json={"e164": "+442079460000", "site": "london"})
+    await api.ok("POST", "/numbers/+442079460000/allocate", json={"org": "globex"})
     extension = {"key": "200", "site": "london", "person": "ada", "number": "+442079460000", "label": None}
     await api.ok("POST", f"{org}/extensions", 201, json=extension)
     await api.problem("POST", f"{org}/extensions", 409, json=extension)
     assert (await api.ok("GET", "/numbers/+442079460000")).json()["extension"] == "200"
 
     await api.ok("DELETE", f"{org}/extensions/200", 204)
+    await api.ok("POST", "/numbers/+442079460000/deallocate")
     await api.ok("DELETE", "/numbers/+442079460000", 204)
     await api.ok("DELETE", f"{org}/people/ada", 204)
     await api.ok("DELETE", f"{org}/occupancies/london", 204)

@@ -255,13 +255,15 @@ def test_a_call_never_fails_because_rows_are_replaced_at_that_moment(stack: Stac
 def test_a_deactivated_number_is_out_of_service_both_ways_until_it_is_active_again(stack: Stack) -> None:
     number = f"/numbers/{did('103')}"
     carrier = stack.lab.carrier
-    stack.api.in_force("PATCH", number, {"status": "pending"})
+    stack.api.in_force("POST", f"{number}/deactivate")
+    assert stack.api.ok("GET", number)["status"] == "reserved"
     assert stack.phones["103"].register() == 401
     assert outcome_of(parse_trace(stack.called("101", "103")["Trace"])) == "inactive"
     assert stack.node.run(carrier.call("+6531234567", did("103"), talk_s=1)).end is CallEnd.REFUSED
     out = stack.phones["103"].call("101")
     assert out.wait_ended() in (401, 403)
-    stack.api.in_force("PATCH", number, {"status": "active"})
+    stack.api.in_force("POST", f"{number}/activate")
+    assert stack.api.ok("GET", number)["status"] == "active"
     assert stack.phones["103"].register() == 200
     stack.talk("101", "103").hangup()
     ended = stack.node.start(carrier.call("+6531234567", did("103"), talk_s=1))
