@@ -67,8 +67,8 @@ class Circumstances:
     """What a guard looks at besides the number.
 
     `services_free`: how many more numbers of its organisation may be active at its site (A24); None where
-    the event uses none. `main_number`: the organisation's main number at the site, where another is or becomes
-    one too.
+    the event uses none. `main_number`: the organisation's main number at the site, where another is or
+    becomes one too.
     """
 
     now: datetime
