@@ -1,8 +1,8 @@
 """Voicemail in Asterisk's spool: <root>/voicemail/<context>/<mailbox>, one directory a mailbox.
 
 Messages are <folder>/msgNNNN.{txt,wav}, a PIN chosen by phone is secret.conf. Nothing is written; what is
-removed goes for good. The directory belongs to Asterisk, so nothing in it is trusted: names are checked, links
-are not followed, sizes are bounded.
+removed goes for good. The directory belongs to Asterisk, so nothing in it is trusted: names are checked,
+links are not followed, sizes are bounded.
 """
 
 from __future__ import annotations
