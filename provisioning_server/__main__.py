@@ -8,7 +8,9 @@ import logging
 import logging.handlers
 import sys
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 
+from provisioning_server.dhcp import Dialect, hints
 from provisioning_server.errors import ServerError
 from provisioning_server.serve import serve
 from provisioning_server.settings import Settings, read_settings
@@ -35,17 +37,37 @@ def log_to(settings: Settings, to_file: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs until told to stop; 1 and one sentence when it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m provisioning_server", description=__doc__)
+    parser.set_defaults(do=_run)
     parser.add_argument("--log-to-file", action="store_true", help="log to provisioning.log, not to stderr")
     parser.add_argument("--version-word", default="", help="one word that says what runs, for who starts us")
+    commands = parser.add_subparsers(title="other commands")
+    tell = commands.add_parser("dhcp-hints", help="print what a DHCP server should tell handsets")
+    tell.set_defaults(do=_dhcp_hints)
+    tell.add_argument("--for", dest="dialect", choices=list(Dialect), default=Dialect.DNSMASQ, type=Dialect)
+    tell.add_argument(
+        "--url", help="where handsets fetch, ending in / (default: where this server is reached)"
+    )
+    tell.add_argument(
+        "--tftp", type=IPv4Address, metavar="ADDRESS", help="our TFTP server, where there is one"
+    )
     given = parser.parse_args(arguments)
     try:
-        settings = read_settings()
-        log_to(settings, given.log_to_file)
-        asyncio.run(serve(settings, given.version_word))
+        given.do(given)
     except ServerError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 1
     return 0
+
+
+def _run(given: argparse.Namespace) -> None:
+    settings = read_settings()
+    log_to(settings, given.log_to_file)
+    asyncio.run(serve(settings, given.version_word))
+
+
+def _dhcp_hints(given: argparse.Namespace) -> None:
+    url = given.url or f"{read_settings().base_url}/e/"
+    sys.stdout.write(hints(given.dialect, url, given.tftp))
 
 
 if __name__ == "__main__":

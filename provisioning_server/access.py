@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from provisioning_server.certificates import Identity
 from provisioning_server.guard import Guard, network_of
-from provisioning_server.journal import Journal
+from provisioning_server.journal import Fetch, Journal
 from provisioning_server.login import BasicLogin, DigestLogin, Logins, Verdict
 from provisioning_server.names import Area, Asked, mac_of, spellings
 from provisioning_server.store import Credential, Device, PublishedFile, PublishedStore
@@ -133,6 +133,16 @@ class Access:
         self._store.refresh()
         return self._entry(asked, request)
 
+    def is_expected(self, mac: str) -> bool:
+        """Whether an enrolment window is open for this MAC address.
+
+        Raises:
+            StoreUnavailable
+        """
+        self._store.refresh()
+        device = self._store.device(mac)
+        return device is not None and _has_window(device, self._journal)
+
     def _device(self, asked: Asked, request: Request) -> Decision:
         entry = self._entry(asked, request)
         if entry.outcome is not Outcome.SERVE or entry.device is None:
@@ -234,19 +244,21 @@ def _is_safe(device: Device, request: Request) -> bool:
 
 def _why_no_enrolment(device: Device, request: Request, journal: Journal) -> str:
     """Why a device may not enrol now; "" when it may."""
-    until = device.window_until
-    if not device.enabled:
-        return "disabled"
-    if device.window_id is None or until is None or until <= datetime.now(UTC):
+    if not _has_window(device, journal):
         return "no window"
-    if journal.is_spent(device.window_id):
-        return "window used"
     if not _network_fits(device, request.address) or not _certificate_fits(device, request.identity):
         return "network or certificate"
     pattern = device.user_agent
     if request.scheme is not Scheme.TFTP and pattern is not None and not pattern.search(request.user_agent):
         return "user agent"
     return ""
+
+
+def _has_window(device: Device, journal: Journal) -> bool:
+    until = device.window_until
+    if not device.enabled or device.window_id is None or until is None:
+        return False
+    return until > datetime.now(UTC) and not journal.is_spent(device.window_id)
 
 
 def _certificate_fits(device: Device, identity: Identity | None) -> bool:
@@ -281,3 +293,29 @@ def source_network(address: str) -> str:
     if isinstance(parsed, IPv4Address):
         return f"{IPv4Address(int(parsed) >> 8 << 8)}/24"
     return network_of(address)
+
+
+def noted(asked: Asked, request: Request, decision: Decision, status: int) -> Fetch | None:
+    """What the journal is told; None for nothing.
+
+    Whoever has not shown a device's token must not be able to write over what the device itself did: such a
+    request stands beside it, as `e/...` or `s/...`, and one that was refused without the name it asked for.
+    """
+    device, file = decision.device, decision.file
+    if device is None:
+        return None
+    known = asked.area is Area.DEVICE
+    if known and decision.outcome is Outcome.LOGIN and not decision.guess:
+        return None  # the first half of every login
+    served = decision.outcome is Outcome.SERVE and file is not None
+    name = file.name if served and file else asked.name if known else ""
+    return Fetch(
+        device.mac,
+        name if known else f"{asked.area}/{name}",
+        status,
+        request.scheme,
+        request.address,
+        request.user_agent,
+        file.etag if served and file else None,
+        device.version if served else None,
+    )

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
-from provisioning_server.access import Access, Decision, Outcome, Request, Scheme, source_network
+from provisioning_server.access import Access, Decision, Outcome, Request, Scheme, noted, source_network
 from provisioning_server.errors import JournalUnavailable, StoreUnavailable
 from provisioning_server.guard import Guard, network_of
-from provisioning_server.journal import Fetch, Journal, printable
+from provisioning_server.journal import Journal, printable
 from provisioning_server.login import Logins, parse
 from provisioning_server.names import Area, Asked, asked_for, masked
 from provisioning_server.store import PublishedFile, PublishedStore
@@ -76,7 +76,7 @@ class Application:
     """Answers requests; nothing it raises is the client's to see."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self.context = context
         self._late: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,12 +100,12 @@ class Application:
         asked = asked_for(raw_path)
         try:
             if request.method in ("GET", "HEAD"):
-                decision = self._context.access.decide(asked, request)
-                if decision.spend is not None and not await self._context.journal.spend(
+                decision = self.context.access.decide(asked, request)
+                if decision.spend is not None and not await self.context.journal.spend(
                     decision.spend, request.address
                 ):
                     decision = Decision(Outcome.UNKNOWN, decision.device, reason="spent")
-            elif request.method in ("PUT", "POST") and self._context.inbox.is_open:
+            elif request.method in ("PUT", "POST") and self.context.inbox.is_open:
                 return await self._taken_in(asked, request, scope, receive)
             else:
                 return _plain(405, [(b"allow", b"GET, HEAD"), (b"connection", b"close")])
@@ -119,18 +119,18 @@ class Application:
     ) -> Answer | None:
         if decision.outcome in (Outcome.LOGIN, Outcome.UNKNOWN):
             return await self._refused(asked, request, decision, scope["raw_path"])
-        device, file = decision.device, decision.file
+        file = decision.file
         if decision.outcome is Outcome.UNSAFE:
             answer = _plain(403, [])
         elif file is None:
             answer = _plain(404, [])
         else:
             answer = _file_answer(
-                file, scope["headers"], once=decision.spend is not None, own=device is not None
+                file, scope["headers"], once=decision.spend is not None, own=decision.device is not None
             )
-        if device is not None and asked is not None:
+        if asked is not None:
             self._note(asked, request, decision, answer.status)
-        if self._context.log_requests:
+        if self.context.log_requests:
             self._log(logging.INFO, "served", request, scope["raw_path"], status=answer.status)
         return answer
 
@@ -138,10 +138,10 @@ class Application:
         self, asked: Asked | None, request: Request, decision: Decision, raw_path: bytes
     ) -> Answer | None:
         """The refusal, at its moment; None when too many from there wait for theirs."""
-        context = self._context
+        context = self.context
         if decision.guess and context.guard.guessed(request.address, request.now):
             self._log(logging.WARNING, "limit", request, raw_path, reason=decision.reason)
-        if decision.device is not None and asked is not None:
+        if asked is not None:
             self._note(asked, request, decision, 401 if decision.outcome is Outcome.LOGIN else 404)
         network = network_of(request.address)
         if self._late[network] >= LATE_PER_NETWORK and context.guard.too_many(request.address, request.now):
@@ -174,10 +174,10 @@ class Application:
         """A file a handset stores here: only from a device that has logged in, and only sealed."""
         if asked is None or asked.area is not Area.DEVICE:
             return await self._refused(asked, request, Decision(Outcome.UNKNOWN), scope["raw_path"])
-        decision = self._context.access.authorised(asked, request)
+        decision = self.context.access.authorised(asked, request)
         if decision.outcome is not Outcome.SERVE or decision.device is None:
             return await self._refused(asked, request, decision, scope["raw_path"])
-        status = await self._context.inbox.take(
+        status = await self.context.inbox.take(
             decision.device.mac, asked.name, _header(scope, b"content-length"), receive
         )
         if status == 204:
@@ -185,27 +185,13 @@ class Application:
         return _plain(status, [(b"connection", b"close")])
 
     def _note(self, asked: Asked, request: Request, decision: Decision, status: int) -> None:
-        """Into the journal; a first login also binds."""
-        device, file = decision.device, decision.file
-        if device is None or (asked.area is Area.LINK and file is None):
+        fetch = noted(asked, request, decision, status)
+        if fetch is None:
             return
-        journal = self._context.journal
-        served = decision.outcome is Outcome.SERVE and file is not None
-        journal.fetched(
-            Fetch(
-                device.mac,
-                file.name if served and file else asked.name,
-                status,
-                request.scheme,
-                request.address,
-                request.user_agent,
-                file.etag if served and file else None,
-                device.version if served else None,
-            )
-        )
-        if served and asked.area is Area.DEVICE:
+        self.context.journal.fetched(fetch)
+        if fetch.etag is not None and asked.area is Area.DEVICE:
             fingerprint = request.identity.fingerprint if request.identity else None
-            journal.bind(device.mac, fingerprint, source_network(request.address))
+            self.context.journal.bind(fetch.mac, fingerprint, source_network(request.address))
 
     def _log(self, level: int, event: str, request: Request, raw_path: bytes, **more: object) -> None:
         details = " ".join(f"{name}={value!s}".replace(" ", "_") for name, value in more.items())
@@ -232,7 +218,7 @@ class Application:
             elif name == b"x-forwarded-proto":
                 proto = value
         address, scheme = (scope["client"] or ("", 0))[0], scope["scheme"]
-        proxies = self._context.trusted_proxies
+        proxies = self.context.trusted_proxies
         if proxies:
             address = client_behind(address, forwarded, proxies)
             scheme = _outer_scheme(scheme, proto)

@@ -86,7 +86,7 @@ class Certificates:
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
         if legacy:
             context.set_ciphers("DEFAULT:!aNULL:!eNULL:!RC4:@SECLEVEL=0")
-            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         else:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             if self._settings.client_ca_file is not None:

@@ -74,9 +74,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self, config: Config, state: ServerState, settings: Settings, places: Places, address: str
     ) -> None:
         super().__init__(config, state, {"cut": self._cut})
+        self.access_log = False  # its lines have paths with tokens
         self._settings = settings
         self._places: Places | None = places
         self._address = address
+        self._unparsed = 0
         self._header_left = settings.header_bytes
         self._body_left = settings.upload_bytes
         self._in_header = True
@@ -104,9 +106,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._in_header:
-            self._header_left -= len(data)
-            # A body that came along with its header does not count as header: it is a client of ours or none.
-            if self._header_left < 0 and b"\r\n\r\n" not in data:
+            self._unparsed += len(data)
+            if self._unparsed > self._settings.header_bytes and b"\r\n\r\n" not in data:
                 self._end_with(_TOO_LARGE)
                 return
         if not self.transport.is_closing():
@@ -115,15 +116,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_header = True
+        self._unparsed = 0
         self._header_left = self._settings.header_bytes
         self._body_left = self._settings.upload_bytes
         if self.cycle is not None and self.cycle.response_complete:
             self._due(self._settings.header_s)
 
     def on_url(self, url: bytes) -> None:
+        self._header_left -= len(url)
         super().on_url(url)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_left -= len(name) + len(value)
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        if self._header_left < 0:
+            raise ValueError("the header is too large")  # which is answered with 400
         self._in_header = False
         self._due(self._settings.request_s)
         super().on_headers_complete()

@@ -11,6 +11,7 @@ MAX_PATH = 512
 _SEGMENT = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.+@:~ -]{0,119}")
 """A name as handsets spell them. Nothing that a file system, a shell or a log could take for more."""
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]{16,128}")
+_LIKE_A_TOKEN = 16
 _MAX_FOLDERS = 3
 _MAC = re.compile(
     r"(?<![0-9a-f])([0-9a-f]{2})([:-]?)([0-9a-f]{2})\2([0-9a-f]{2})\2([0-9a-f]{2})\2([0-9a-f]{2})\2([0-9a-f]{2})"
@@ -103,11 +104,10 @@ def mac_of(text: str) -> str | None:
 
 def masked(raw_path: bytes) -> str:
     """A path as it may stand in a log: without tokens, without anything that is not printable ASCII."""
-    parts = raw_path[:MAX_PATH].split(b"/")
-    shown = [part for part in parts if part]
-    if len(shown) > 1 and shown[0].lower() not in (b"c", b"e"):
-        shown[1] = b"~"
-    elif len(shown) == 1 and _TOKEN.fullmatch(shown[0]) and b"." not in shown[0] and len(shown[0]) > 20:
-        shown[0] = b"~"  # a token pasted without its folder
+    shown = [part for part in raw_path[:MAX_PATH].split(b"/") if part]
+    for index, part in enumerate(shown):
+        follows = index == 1 and shown[0].lower() not in (b"c", b"e")
+        if follows or (len(part) >= _LIKE_A_TOKEN and b"." not in part):
+            shown[index] = b"~"
     text = b"/" + b"/".join(shown)
     return "".join(chr(byte) if 0x20 < byte < 0x7F and byte not in b'"\\' else "?" for byte in text)

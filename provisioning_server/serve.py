@@ -24,8 +24,10 @@ from provisioning_server.errors import ServerError, StoreUnavailable
 from provisioning_server.guard import Guard
 from provisioning_server.journal import Journal
 from provisioning_server.login import Logins
+from provisioning_server.pnp import Responder
 from provisioning_server.settings import PREFIX, Settings
-from provisioning_server.store import PublishedStore, published_file
+from provisioning_server.store import PublishedFile, PublishedStore, published_file
+from provisioning_server.tftp import TftpServer
 from provisioning_server.uploads import Inbox
 
 logger = logging.getLogger(__name__)
@@ -52,10 +54,16 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         await journal.open()
         stack.push_async_callback(journal.close)
         stack.callback(store.close)
-        app = Application(_context(settings, store, journal, certificates))
-        listeners = [listener.run() for listener in _listeners(settings, app, certificates)]
-        timers = [journal.run(), _watch(store), _renew(certificates)]
-        await stack.enter_async_context(_all_running([*listeners, *timers]))
+        extra = _own_files(certificates)
+        context = _context(settings, store, journal, extra)
+        app, access = Application(context), context.access
+        works = [listener.run() for listener in _listeners(settings, app, certificates)]
+        works += [journal.run(), _watch(store), _renew(certificates)]
+        if settings.tftp_port:
+            works.append(await _tftp(settings, store, journal, extra))
+        if settings.pnp:
+            works.append(await Responder(settings, access.is_expected).opened())
+        await stack.enter_async_context(_all_running(works))
         yield
 
 
@@ -91,14 +99,23 @@ def _make_own_dir(settings: Settings) -> None:
         ) from exc
 
 
+def _guard(settings: Settings) -> Guard:
+    return Guard(settings.guesses_per_minute, settings.macs_per_minute, settings.guesses_per_minute_overall)
+
+
+def _own_files(certificates: Certificates) -> dict[str, PublishedFile]:
+    """Common files that nobody needs to publish: our authority's certificate."""
+    ca = certificates.ca_pem
+    if not ca:
+        return {}
+    etag = hashlib.sha256(ca).hexdigest()
+    return {CA_FILE: published_file(CA_FILE, ca, "application/x-x509-ca-cert", etag)}
+
+
 def _context(
-    settings: Settings, store: PublishedStore, journal: Journal, certificates: Certificates
+    settings: Settings, store: PublishedStore, journal: Journal, extra: dict[str, PublishedFile]
 ) -> Context:
-    guard = Guard(settings.guesses_per_minute, settings.macs_per_minute, settings.guesses_per_minute_overall)
-    logins, extra, ca = Logins(), {}, certificates.ca_pem
-    if ca:
-        etag = hashlib.sha256(ca).hexdigest()
-        extra[CA_FILE] = published_file(CA_FILE, ca, "application/x-x509-ca-cert", etag)
+    logins, guard = Logins(), _guard(settings)
     return Context(
         store=store,
         journal=journal,
@@ -125,6 +142,19 @@ def _listeners(settings: Settings, app: Application, certificates: Certificates)
             listeners.append(HttpListener(app, sock, settings, places, context))
             logger.info("event=listening what=%s address=%s port=%d", name, settings.host, port)
     return listeners
+
+
+async def _tftp(
+    settings: Settings, store: PublishedStore, journal: Journal, extra: dict[str, PublishedFile]
+) -> Coroutine[Any, Any, None]:
+    """Opens the TFTP port; what is returned serves until cancelled."""
+    # Who forges a source address must not be able to use up somebody's guesses over HTTP.
+    guard = _guard(settings)
+    server = TftpServer(settings, Access(store, journal, Logins(), guard, extra), guard, journal)
+    sock = bound(settings.host, settings.tftp_port, socket.SOCK_DGRAM, "TFTP_PORT")
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: server, sock=sock)
+    logger.info("event=listening what=tftp address=%s port=%d", settings.host, settings.tftp_port)
+    return server.run()
 
 
 def bound(host: str, port: int, kind: socket.SocketKind, setting: str) -> socket.socket:
