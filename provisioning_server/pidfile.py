@@ -1,7 +1,7 @@
 """Which process serves a state directory, as an advisory lock that the kernel drops when its holder dies.
 
-The file holds number, process namespace and a word about what runs, as the control plane's own does, so that
-it can show and stop us.
+The file holds number, process namespace, a word about what runs and our URL. The control plane's own begins
+the same, so it can show and stop us.
 """
 
 from __future__ import annotations
@@ -34,9 +34,14 @@ def hold(path: Path, version: str) -> int:
             os.close(descriptor)
             raise ServerError(f"A provisioning server of {path.parent} runs already: stop it first.")
         time.sleep(_LOOK_AGAIN_S)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()} {_namespace() or '-'} {version}\n".encode(), 0)
+    say(descriptor, version)
     return descriptor
+
+
+def say(descriptor: int, version: str, url: str = "") -> None:
+    """Write what runs into the file that is held; `url` once it answers there."""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()} {_namespace() or '-'} {version or '-'} {url}\n".encode(), 0)
 
 
 def _try_lock(descriptor: int) -> bool:

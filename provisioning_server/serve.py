@@ -82,6 +82,7 @@ async def serve(settings: Settings, version: str = "") -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         async with running(settings):
+            pidfile.say(lock, version, settings.base_url)
             logger.info("event=started url=%s store=%s", settings.base_url, settings.store_path)
             await stopping.wait()
         logger.info("event=stopped")

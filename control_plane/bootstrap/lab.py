@@ -11,7 +11,7 @@ from typing import Any
 
 from control_plane.adapters.containers import LabStatus
 from control_plane.adapters.engine import ContainerState
-from control_plane.bootstrap import process
+from control_plane.bootstrap import process, provisioning
 from control_plane.bootstrap.client import Client
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.domain.model import Model
@@ -38,12 +38,14 @@ class LabReady:
 class LabView:
     """How the lab stands. `node` is what the control plane says of its node; None when it does not run.
 
-    `contacts` maps SIP user names to where they are registered; None when it cannot be known.
+    `control_plane` and `provisioning` are process numbers. `contacts` maps SIP user names to where they are registered; None when it cannot be known.
     """
 
     containers: LabStatus | None
     containers_problem: str | None
     control_plane: int | None
+    provisioning: int | None
+    provisioning_url: str
     node: dict[str, Any] | None
     contacts: dict[str, str] | None
 
@@ -56,6 +58,9 @@ def up(wiring: Wiring, report: Report) -> LabReady:
     """
     lab = wiring.lab(report)
     _stop_outdated(wiring, report)
+    # First, because the handsets' files hold its authority's certificate.
+    if provisioning.start(wiring):
+        report("the provisioning server is started")
     if wiring.pid_file.running() is not None and _settled(wiring):
         status = lab.status()
         if status.node is status.carrier is ContainerState.RUNNING:
@@ -79,10 +84,13 @@ def _stop_outdated(wiring: Wiring, report: Report) -> None:
 
 
 def down(wiring: Wiring, report: Report) -> bool:
-    """Stops the control plane and both containers; everything kept stays. False when nothing ran."""
+    """Stops both processes and both containers; everything kept stays. False when nothing ran."""
     ran = process.stop(wiring)
     if ran:
         report("the control plane is stopped")
+    if provisioning.stop(wiring):
+        ran = True
+        report("the provisioning server is stopped")
     lab = wiring.lab(report)
     status = lab.status()
     lab.down()
@@ -102,7 +110,8 @@ def view(wiring: Wiring) -> LabView:
     if pid is not None:
         node = _or_none(client.node)
         contacts = _or_none(client.contacts)
-    return LabView(containers, problem, pid, node, contacts)
+    handsets = provisioning.pid_file(wiring)
+    return LabView(containers, problem, pid, handsets.running(), handsets.url(), node, contacts)
 
 
 def _or_none(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

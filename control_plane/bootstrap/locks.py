@@ -65,14 +65,18 @@ def _process_namespace() -> str:
 
 
 class PidFile:
-    """Names the process that runs the control plane of a state directory, and proves that it lives.
+    """Names the process that serves a state directory, and proves that it lives: the control plane, unless
+    another file and `title` are given.
 
     The lock on the file counts and not the number in it, so a file that a crash left behind is no obstacle
     and a number that another program got meanwhile is never taken for ours.
     """
 
-    def __init__(self, state_dir: Path) -> None:
-        self.path = state_dir / "control-plane.pid"
+    def __init__(
+        self, state_dir: Path, name: str = "control-plane.pid", title: str = "The control plane"
+    ) -> None:
+        self.path = state_dir / name
+        self.title = title
         self._descriptor: int | None = None
 
     def hold(self, version: str = "") -> None:
@@ -94,7 +98,7 @@ class PidFile:
         self._descriptor = descriptor  # open, and so locked, until this process ends
 
     def running(self) -> int | None:
-        """The process that runs the control plane now; None when none does."""
+        """The process that runs now; None when none does."""
         words = self._words()
         return int(words[0]) if words and words[0].isdigit() else None
 
@@ -103,12 +107,17 @@ class PidFile:
         words = self._words()
         return words[2] if len(words) > 2 else ""
 
+    def url(self) -> str:
+        """Where the running process said it answers; "" when it does not yet or says nothing of it."""
+        words = self._words()
+        return words[3] if len(words) > 3 else ""
+
     def require_in_sight(self) -> None:
         """Raises LabError when the running process is in a container: its number is another process here."""
         words = self._words()
         if len(words) > 1 and words[1] != (_process_namespace() or "-"):
             raise LabError(
-                f"The control plane of {self.path.parent} runs in a container: stop it there, "
+                f"{self.title} of {self.path.parent} runs in a container: stop it there, "
                 "as with 'docker compose down'."
             )
 
@@ -119,7 +128,7 @@ class PidFile:
         except FileNotFoundError:
             return []
         try:
-            return [] if try_lock(descriptor) else os.pread(descriptor, 100, 0).decode().split()
+            return [] if try_lock(descriptor) else os.pread(descriptor, 400, 0).decode().split()
         finally:
             os.close(descriptor)
 
@@ -128,6 +137,6 @@ class PidFile:
         pid = self.running()
         if pid is not None:
             raise LabError(
-                f"The control plane of {self.path.parent} runs already (process {pid}): "
+                f"{self.title} of {self.path.parent} runs already (process {pid}): "
                 "stop it with 'wirechief lab down' first."
             )

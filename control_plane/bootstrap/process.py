@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from control_plane.adapters.engine import Listener, require_free
+from control_plane.bootstrap.locks import PidFile
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.errors import LabError
 
@@ -35,10 +36,15 @@ def environment() -> dict[str, str]:
 
 def version(wiring: Wiring) -> str:
     """One word that changes with the code, the templates and the settings a control plane would run with."""
-    running = hashlib.sha256(wiring.settings.model_dump_json().encode())
-    for folder in ("control_plane", "asterisk_templates"):
+    return fingerprint(wiring.settings.model_dump_json(), "control_plane", "asterisk_templates")
+
+
+def fingerprint(settings: str, *folders: str) -> str:
+    """One word that changes with settings and with the code and data in these packages."""
+    running = hashlib.sha256(settings.encode())
+    for folder in folders:
         for path in sorted(Path(_PACKAGES, folder).rglob("*")):
-            if path.suffix in {".py", ".j2"}:
+            if path.suffix in {".py", ".j2", ".sql"}:
                 status = path.stat()
                 running.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return running.hexdigest()[:16]
@@ -52,17 +58,26 @@ def start_detached(wiring: Wiring) -> subprocess.Popen[bytes]:
     """
     settings = wiring.settings
     require_free(Listener(settings.api_host, settings.api_port, "TCP", "API_PORT", "API_HOST"))
+    return detached(command_line(), wiring.log_file, environment())
+
+
+def detached(command: list[str], log_file: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Starts a program that outlives this process and its terminal, its output appended to a log.
+
+    Raises:
+        LabError: the log cannot be written.
+    """
     try:
-        descriptor = os.open(wiring.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise LabError(f"{wiring.log_file} cannot be written ({exc.strerror}): make it writable.") from exc
+        raise LabError(f"{log_file} cannot be written ({exc.strerror}): make it writable.") from exc
     with os.fdopen(descriptor, "ab") as log:
         return subprocess.Popen(
-            command_line(),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=environment(),
+            env=env,
             start_new_session=True,
         )
 
@@ -92,14 +107,23 @@ def stop(wiring: Wiring) -> bool:
     Raises:
         LabError: it does not end, belongs to another user, or runs in a container.
     """
-    pid = wiring.pid_file.running()
+    return end(wiring.pid_file)
+
+
+def end(pid_file: PidFile) -> bool:
+    """Ends the process that holds this file; False when none does.
+
+    Raises:
+        LabError: it does not end, belongs to another user, or runs in a container.
+    """
+    pid = pid_file.running()
     if pid is None:
         return False
-    wiring.pid_file.require_in_sight()
+    pid_file.require_in_sight()
     deadline = time.monotonic() + STOP_S
     try:
         os.kill(pid, signal.SIGTERM)
-        while wiring.pid_file.running() == pid:
+        while pid_file.running() == pid:
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
                 deadline += STOP_S
@@ -108,6 +132,6 @@ def stop(wiring: Wiring) -> bool:
         return True
     except PermissionError as exc:
         raise LabError(
-            f"The control plane (process {pid}) belongs to another user: stop it as that user or as root."
+            f"{pid_file.title} (process {pid}) belongs to another user: stop it as that user or as root."
         ) from exc
     return True

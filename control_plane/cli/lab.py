@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from control_plane.adapters.carrier import Behaviour
-from control_plane.bootstrap import lab, process
+from control_plane.bootstrap import lab, process, provisioning
 from control_plane.bootstrap.lab import LabView
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import app, run
@@ -47,6 +47,7 @@ def _say_what_next(wiring: Wiring, code: str | None) -> None:
         "",
         {
             "API": f"{wiring.api_url}/api/v1 (openapi.json there describes it)",
+            "provisioning": provisioning.pid_file(wiring).url(),
             "token": f"api_token in {wiring.state_dir}/secrets.json",
             "SIP server": f"{sip.host} port {sip.port} UDP and TCP, {sip.tls_port} TLS",
             "softphones": "wirechief lab credentials",
@@ -66,7 +67,7 @@ def _say_what_next(wiring: Wiring, code: str | None) -> None:
 
 @lab_app.command("down")
 def down() -> None:
-    """Stop control plane, node and carrier; everything kept stays for the next start."""
+    """Stop control plane, provisioning server, node and carrier; everything kept stays for the next start."""
     if lab.down(wire(), progress):
         say("The lab is down; 'wirechief lab up' brings it back as it was.")
     else:
@@ -75,7 +76,7 @@ def down() -> None:
 
 @lab_app.command("status")
 def status(as_json: JsonOption = False) -> None:
-    """Show containers, control plane, whether all is in sync, registered devices and blocked addresses."""
+    """Show containers, processes, whether all is in sync, registered devices and blocked addresses."""
     wiring = wire()
     view = lab.view(wiring)
     model = run(lab.read_model(wiring))
@@ -94,6 +95,11 @@ def _status_json(view: LabView, wiring: Wiring, model: Model) -> dict[str, Any]:
         "containers_problem": view.containers_problem,
         "restart_needed": list(containers.restart_needed) if containers else [],
         "control_plane": {"running": view.control_plane is not None, "pid": view.control_plane},
+        "provisioning": {
+            "running": view.provisioning is not None,
+            "pid": view.provisioning,
+            "url": view.provisioning_url or None,
+        },
         "api": f"{wiring.api_url}/api/v1",
         "sync": view.node,
         "registered": sorted(view.contacts) if view.contacts is not None else None,
@@ -107,6 +113,7 @@ def _status_facts(view: LabView, wiring: Wiring) -> dict[str, str]:
         "node": containers.node.value if containers else view.containers_problem or "unknown",
         "carrier": containers.carrier.value if containers else "unknown",
         "control plane": f"running (process {view.control_plane})" if view.control_plane else "not running",
+        "provisioning": view.provisioning_url or "not running",
         "API": f"{wiring.api_url}/api/v1",
     }
     if containers and containers.restart_needed:
