@@ -38,7 +38,8 @@ class LabReady:
 class LabView:
     """How the lab stands. `node` is what the control plane says of its node; None when it does not run.
 
-    `control_plane` and `provisioning` are process numbers. `contacts` maps SIP user names to where they are registered; None when it cannot be known.
+    `control_plane` and `provisioning` are process numbers. `contacts` maps SIP user names to where they are
+    registered; None when it cannot be known.
     """
 
     containers: LabStatus | None

@@ -118,6 +118,7 @@ def test_status_tells_containers_control_plane_and_sync(terminal: Terminal) -> N
     found = terminal.ok("lab", "status", "--json").json
     assert (found["node"], found["carrier"]) == ("running", "running")
     assert found["control_plane"]["running"] is True
+    assert found["provisioning"]["running"] is True
     assert found["sync"]["in_sync"] is True
     assert found["sync"]["revision"] == found["sync"]["revision_pushed"]
     assert (found["registered"], found["devices"]) == ([], 5)

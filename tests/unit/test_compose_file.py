@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from control_plane.settings import Settings
+from provisioning_server.settings import Settings as ProvisioningSettings
 
 FILE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 NOT_FOR_COMPOSE = {"instance", "sip_tls_names", "start_deadline_s"}
@@ -34,6 +35,12 @@ def test_every_setting_reaches_the_control_plane(services: dict[str, Any], name:
     assert told(services[name]) == set(Settings.model_fields) - NOT_FOR_COMPOSE
     fixed = {key for key, value in services[name]["environment"].items() if value is not None}
     assert fixed == {f"WIRECHIEF_{setting.upper()}" for setting in FIXED}
+
+
+def test_what_the_provisioning_server_can_be_told_there_are_settings_of_its(services: dict[str, Any]) -> None:
+    given = {name.removeprefix("provisioning_") for name in told(services["provisioning"])}
+    assert given <= set(ProvisioningSettings.model_fields)
+    assert {"host", "names", "https_port", "http_port", "tftp_port", "pnp", "trusted_proxies"} <= given
 
 
 @pytest.mark.parametrize("name", ["node", "carrier"])

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 
 from control_plane.settings import Settings
+from provisioning_server.settings import PREFIX
+from provisioning_server.settings import Settings as ProvisioningSettings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -22,18 +25,20 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def described() -> str:
+def described(kind: type[BaseSettings], prefix: str) -> str:
     """The table of the document, from the settings themselves."""
     rows = []
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default_factory else field.default
+    for name, field in kind.model_fields.items():
+        default = "" if field.default_factory or field.default is None else field.default
         value = json.dumps(default) if isinstance(default, tuple) else str(default)
-        rows.append(f"| `WIRECHIEF_{name.upper()}` | {f'`{value}`' if value else ''} | {field.description} |")
+        rows.append(f"| `{prefix}{name.upper()}` | {f'`{value}`' if value else ''} | {field.description} |")
     return "| variable | default | what |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
-def test_every_setting_is_in_the_document_as_it_is_in_the_code() -> None:
-    assert described() in DOCUMENT.read_text(), f"{DOCUMENT} differs: put this table into it\n\n{described()}"
+@pytest.mark.parametrize(("kind", "prefix"), [(Settings, "WIRECHIEF_"), (ProvisioningSettings, PREFIX)])
+def test_every_setting_is_in_the_document_as_it_is_in_the_code(kind: type[BaseSettings], prefix: str) -> None:
+    table = described(kind, prefix)
+    assert table in DOCUMENT.read_text(), f"{DOCUMENT} differs: put this table into it\n\n{table}"
 
 
 def test_everything_is_on_loopback_by_default() -> None:
