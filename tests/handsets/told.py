@@ -174,7 +174,8 @@ def clock_changes(zone: Zone) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
 def expected(setup: HandsetSetup, limits: Limits = EXACT) -> Told:
     """All that a handset could be told of `setup`."""
     zone = zone_rules(setup.time_zone, setup.year)
-    keys = {key.index: ToldKey(key.kind, key.value, limits.shown(key.label), key.line) for key in setup.keys}
+    become = limits.keys or (lambda key: ToldKey(key.kind, key.value, limits.shown(key.label), key.line))
+    keys = {key.index: told for key in setup.keys if (told := become(key))}
     return Told(
         lines={line.index: _line(line, limits) for line in setup.lines},
         keys=keys,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.handsets import grandstream, yealink
+from tests.handsets import fanvil, grandstream, htek, snom, yealink
 from tests.handsets.boot import Handset
 from tests.handsets.told import EXACT, Limits, Reader
 
@@ -27,6 +27,9 @@ def _grandstream(family: str, models: tuple[str, ...], limits: Limits) -> Witnes
 
 
 WITNESSES: dict[str, Witness] = {
+    "fanvil_x": Witness(fanvil.read, fanvil.FanvilPhone, ("X4U", "X6U", "V65"), fanvil.LIMITS),
+    "htek_uc": Witness(htek.read, htek.HtekPhone, ("UC926", "UC912"), htek.LIMITS),
+    "snom_d": Witness(snom.read, snom.SnomPhone, ("D785", "D120"), snom.LIMITS, frozenset({"mwi"})),
     "grandstream_gxp": _grandstream("grandstream_gxp", ("GXP1630", "GXP1610"), grandstream.LIMITS),
     "grandstream_grp": _grandstream("grandstream_grp", ("GRP2612", "GXP2170"), grandstream.LIMITS),
     "grandstream_ht": _grandstream("grandstream_ht", ("HT802", "HT801"), grandstream.HT_LIMITS),

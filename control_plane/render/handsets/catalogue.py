@@ -11,6 +11,8 @@ from control_plane.errors import UnknownEntity
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family
 
 COLUMNS = ("family", "name", "lines", "keys", "hardware_code")
+PAGED_COLUMNS = (*COLUMNS, "page")
+"""For makes that number their keys page by page."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,39}")
 _CODE = re.compile(r"[A-Za-z0-9._-]{0,40}")
 
@@ -32,22 +34,25 @@ def parse_models(vendor: str, text: str) -> Iterator[CatalogueModel]:
         ValueError: a line is wrong; the text says which.
     """
     rows = csv.reader(text.splitlines())
-    if tuple(next(rows, ())) != COLUMNS:
+    columns = tuple(next(rows, ()))
+    if columns not in (COLUMNS, PAGED_COLUMNS):
         raise ValueError(f"{vendor}/models.csv: the first line must be {','.join(COLUMNS)}")
     names: set[str] = set()
     for row in rows:
         where = f"{vendor}/models.csv, line {rows.line_num}"
-        if len(row) != len(COLUMNS):
-            raise ValueError(f"{where}: must have {len(COLUMNS)} columns")
-        family, name, lines, keys, code = row
+        if len(row) != len(columns):
+            raise ValueError(f"{where}: must have {len(columns)} columns")
+        family, name, lines, keys, code, page = (*row, "0")[: len(PAGED_COLUMNS)]
         if not family or not _NAME.fullmatch(name) or not _CODE.fullmatch(code):
             raise ValueError(f"{where}: family, name or hardware code is not a plain word")
         if name.lower() in names:
             raise ValueError(f"{where}: {name} stands here twice")
         if not (lines.isdigit() and keys.isdigit() and int(lines)):
             raise ValueError(f"{where}: lines and keys must be numbers, lines at least 1")
+        if columns == PAGED_COLUMNS and not (page.isdigit() if int(keys) else not page):
+            raise ValueError(f"{where}: page must be a number when there are keys")
         names.add(name.lower())
-        yield CatalogueModel(vendor, family, name, int(lines), int(keys), code)
+        yield CatalogueModel(vendor, family, name, int(lines), int(keys), code, int(page or 0))
 
 
 class Catalogue:

@@ -9,14 +9,20 @@ from dataclasses import fields, is_dataclass, replace
 from pydantic import SecretStr
 
 from control_plane.errors import UnsafeValue
-from control_plane.render.handsets import grandstream, yealink
+from control_plane.render.handsets import fanvil, grandstream, htek, snom, yealink
 from control_plane.render.handsets.catalogue import Catalogue, load_models
 from control_plane.render.handsets.family import CatalogueModel, Family
 from control_plane.render.handsets.formats import PEM_TYPE
 from control_plane.render.handsets.setup import HandsetFile, HandsetSetup, KeyKind, LineSetup
 from control_plane.render.templates import safe
 
-FAMILIES: tuple[Family, ...] = (*grandstream.FAMILIES, *yealink.FAMILIES)
+FAMILIES: tuple[Family, ...] = (
+    *fanvil.FAMILIES,
+    *grandstream.FAMILIES,
+    *htek.FAMILIES,
+    *snom.FAMILIES,
+    *yealink.FAMILIES,
+)
 CATALOGUE = Catalogue(
     FAMILIES,
     (model for vendor in sorted({family.vendor for family in FAMILIES}) for model in load_models(vendor)),

@@ -35,6 +35,8 @@ class CatalogueModel:
     lines: int
     keys: int
     hardware_code: str = ""
+    page: int = 0
+    """Keys on one page, for makes that number them page by page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 
 from control_plane.render.handsets.families import CATALOGUE, render_handset
 from tests.handsets.boot import Boot, BootFailed, Provisioning, from_files
+from tests.handsets.fanvil import FanvilPhone
 from tests.handsets.setups import MAC, full_setup
 from tests.handsets.told import own_files
 from tests.handsets.witnesses import WITNESSES
@@ -77,6 +78,18 @@ def test_a_yealink_boot_file_hides_what_it_does_not_name() -> None:
     files["y000000000000.boot"] = b'#!version:1.0.0.1\ninclude:config "special.cfg"\n'
     with pytest.raises(BootFailed, match=r"special\.cfg"):
         WITNESSES["yealink_t"].handset().boot(MAC, "T46U", from_files(files))
+
+
+def test_a_fanvil_phone_takes_the_bootstrap_then_its_file_then_the_next_publication() -> None:
+    model = CATALOGUE.model("X4U")
+    phone = FanvilPhone()
+    for sequence in (7, 8, 10**6):
+        files = render_handset(full_setup(model, sequence=sequence))
+        bootstrap = {file.name: file.content for file in files if file.bootstrap}
+        assert phone.boot(MAC, "X4U", from_files(bootstrap)).accounts == ()
+        assert phone.boot(MAC, "X4U", from_files(own_files(files))).accounts
+    with pytest.raises(BootFailed, match="not newer"):
+        phone.boot(MAC, "X4U", from_files(own_files(files)))
 
 
 def test_names_are_unique_to_a_handset() -> None:

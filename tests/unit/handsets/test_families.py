@@ -48,7 +48,7 @@ def test_a_setup_that_uses_everything_is_read_back(family: str, model: str) -> N
 
 
 @pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_setup_is_read_back(family: str, model: str, data: st.DataObject) -> None:
     setup = WITNESSES[family].limits.fit(data.draw(setups(CATALOGUE.model(model))))
