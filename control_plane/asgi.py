@@ -20,12 +20,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from control_plane.adapters.engine import Listener, require_free
+from control_plane.adapters.passwords import Argon2Passwords
 from control_plane.api import ApiPorts, create_app
 from control_plane.api.nodes import NodePorts
 from control_plane.bootstrap.plane import ControlPlane, running
 from control_plane.bootstrap.process import version
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.errors import ControlPlaneError
+from control_plane.service.logins import Logins
 from control_plane.service.warnings import ModelFindings
 
 logger = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ def application(plane: ControlPlane) -> FastAPI:
         tasks=plane.store,
         clock=wiring.clock,
         nudge=plane.nudge,
+        logins=Logins(plane.store, plane.store.sessions, Argon2Passwords(), wiring.clock),
         nodes={settings.node: node},
         policy=wiring.number_policy,
     )

@@ -3,7 +3,7 @@
 ControlPlaneError
   x DomainError     the request is wrong, never retry
       x InvalidField (InvalidFields) 422 · UnknownEntity 404 · InvariantViolation 422
-        · IllegalTransition 409 · Conflict 409 · StaleVersion 412 · Forbidden 403
+        · IllegalTransition 409 · Conflict 409 · StaleVersion 412 · Forbidden 403 · LoginFailed 401
   x RenderError     the model cannot be expressed; never partial output
       x UnsafeValue · MissingTemplateValue
   x PlanError       StalePlan: plan again
@@ -11,6 +11,7 @@ ControlPlaneError
                     · LoginRefused (fatal)
   x StoreError      StoreBusy (retry) · SchemaTooNew (fatal) · StoreUnusable (fatal; says the remedy)
   x PublishingFailed  the published store or the journal cannot be used now (retry)
+  x TooMany         wait, then try again
   x LabError        the machine lacks something; the message says the remedy
 """
 
@@ -87,6 +88,10 @@ class Forbidden(DomainError):
     """Who asks sees it and may not do this with it."""
 
 
+class LoginFailed(DomainError):
+    """Name or password is wrong; the text does not say which."""
+
+
 class RenderError(ControlPlaneError):
     """The model cannot be expressed as an artefact."""
 
@@ -150,6 +155,14 @@ class StoreUnusable(StoreError):
 
 class PublishingFailed(ControlPlaneError):
     """The published store, or the journal beside it, cannot be read or written now; trying again is safe."""
+
+
+class TooMany(ControlPlaneError):
+    """Too many attempts; trying again is right after `retry_after_s` seconds."""
+
+    def __init__(self, text: str, retry_after_s: int) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
 
 
 class LabError(ControlPlaneError):

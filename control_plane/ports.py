@@ -318,12 +318,15 @@ class EntityKind(StrEnum):
     SERVICE = "service"
     SERVICE_CHANGE = "service_change"
     LEFTOVER = "leftover"
+    ACCOUNT = "account"
+    TOKEN = "token"  # noqa: S105 - a kind, not a token
 
 
 EntityKey = tuple[str, ...]
 """organisation (id,) · site (id,) · occupancy (org, site) · person (id,) · number (e164,)
 · extension (org, key) · device (id,) · trunk (id,) · handset (mac,)
-· service (org, site) · service_change (org, site, day) · leftover (node, org, extension)."""
+· service (org, site) · service_change (org, site, day) · leftover (node, org, extension)
+· account (email,) · token (id,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,4 +461,50 @@ class TaskStore(Protocol):
 
     async def open_subjects(self) -> Mapping[tuple[str | None, int | None], tuple[Subject, ...]]:
         """(node, revision) of each open push -> what it is about; for "update in progress" (R31)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A log-in: of its token only the digest, and of the password it was made with a mark."""
+
+    id: str
+    account: str
+    digest: str
+    password_mark: str
+    expires_at: datetime
+
+
+class Sessions(Protocol):
+    """Log-ins, and when accounts and tokens were last used. Raises StoreBusy as the store does."""
+
+    async def begin(self, session: Session, now: datetime) -> None:
+        """Keep a new log-in, and forget those that have expired by `now`."""
+        ...
+
+    async def find(self, session_id: str) -> Session | None: ...
+
+    async def end(self, session_id: str) -> None:
+        """Forget one; one that is gone already is no error."""
+        ...
+
+    async def note_seen(self, what: str, at: datetime) -> None:
+        """Remember that an account or token ("account ann@example.com", "token 4f...") was used."""
+        ...
+
+    async def seen(self) -> Mapping[str, datetime]:
+        """When each was last used, of those that ever were."""
+        ...
+
+
+class Passwords(Protocol):
+    """Hashes and checks passwords, slowly on purpose and never on the event loop.
+
+    Raises TooMany when so many are being checked that another would wait for long.
+    """
+
+    async def hashed(self, password: str) -> str: ...
+
+    async def matches(self, password_hash: str, password: str) -> bool:
+        """Whether `password` is the one hashed; with an empty hash False, after the same work."""
         ...

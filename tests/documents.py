@@ -102,10 +102,15 @@ def rights() -> str:
 
 
 def _marks(rule: Rule) -> str:
-    return " | ".join(
-        "" if position not in rule.who else "some fields" if position in rule.fields else "yes"
-        for position in Position
-    )
+    return " | ".join(_mark(rule, position) for position in Position)
+
+
+def _mark(rule: Rule, position: Position) -> str:
+    if position not in rule.who:
+        return ""
+    if position in rule.own:
+        return "own account"
+    return "some fields" if position in rule.fields else "yes"
 
 
 def scopes() -> str:

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import compile_path
 
 from control_plane.api import (
+    accounts,
     devices,
     documents,
     lines,
@@ -30,6 +31,7 @@ from control_plane.api.rights import authorise, require_rules
 API_VERSION = "1"
 PREFIX = "/api/v1"
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
+LOGIN_PATH = f"{PREFIX}/login"
 MAX_BODY_BYTES = 64 * 1024
 """A full VIP list is 4 KiB; the rest is room."""
 IMPORT_PATH = rf"{PREFIX}/sites/[^/]+/numbers/import"
@@ -52,6 +54,8 @@ _ROUTERS = (
     questions.audit,
     nodes.router,
     tasks.router,
+    accounts.own,
+    accounts.accounts,
 )
 
 
@@ -115,9 +119,14 @@ def create_app(ports: ApiPorts) -> FastAPI:
         api.include_router(router)
     require_rules(route for router in _ROUTERS for route in router.routes)
     app.include_router(api)
+    # Outside the check of rights: api/rights.py OPEN.
+    app.include_router(accounts.logins, prefix=PREFIX, dependencies=[Depends(require_known_query)])
     problems.install(app, app.methods_at)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger={IMPORT_PATH: MAX_IMPORT_BYTES})
     app.add_middleware(
-        BearerToken, token=ports.token, identify=ports.identify, open_paths=frozenset({OPENAPI_PATH})
+        BearerToken,
+        token=ports.token,
+        identify=ports.logins.identify,
+        open_paths=frozenset({OPENAPI_PATH, LOGIN_PATH}),
     )
     return app

@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Header, Request, Response
 from pydantic import SecretStr
 
-from control_plane.api.access import Identify
 from control_plane.api.caller import Calling
 from control_plane.api.nodes import NodePorts
 from control_plane.domain.entities import Entity
@@ -18,6 +17,7 @@ from control_plane.domain.model import Model
 from control_plane.errors import InvalidField
 from control_plane.ports import Clock, Store, TaskStore
 from control_plane.service.devices import SipAddress
+from control_plane.service.logins import Logins
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.rights import View
 from control_plane.service.writing import By, Saved
@@ -31,10 +31,6 @@ def _nothing() -> None:
     return None
 
 
-async def _nobody(_: str) -> None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class ApiPorts:
     """Everything the API stands on. `nudge` is called after each committed change; it must not block."""
@@ -44,9 +40,9 @@ class ApiPorts:
     sip: SipAddress
     tasks: TaskStore
     clock: Clock
+    logins: Logins
     nudge: Callable[[], None] = _nothing
     nodes: Mapping[str, NodePorts] = field(default_factory=dict)
-    identify: Identify = _nobody
     policy: NumberPolicy = field(kw_only=True)
 
 

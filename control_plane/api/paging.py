@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Query
@@ -41,11 +41,14 @@ class Paging:
         self.limit = limit
         self.after = None if cursor is None else _key_of(cursor)
 
-    def listing(self, rows: Iterable[tuple[str, E]]) -> dict[str, object]:
-        """The page as a Listing's fields."""
+    def listing(
+        self, rows: Iterable[tuple[str, E]], shown: Callable[[E], object] | None = None
+    ) -> dict[str, object]:
+        """The page as a Listing's fields; `shown` says what is shown of an entity, where not the entity."""
         found = page(rows, self.after, self.limit)
         following = None if found.following is None else _cursor_of(found.following)
-        return {"items": list(found.items), "next": following}
+        items = list(found.items) if shown is None else [shown(item) for item in found.items]
+        return {"items": items, "next": following}
 
 
 def _cursor_of(key: str) -> str:

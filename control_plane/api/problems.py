@@ -22,10 +22,12 @@ from control_plane.errors import (
     IllegalTransition,
     InvalidField,
     InvariantViolation,
+    LoginFailed,
     OutcomeUnknown,
     StalePlan,
     StaleVersion,
     StoreBusy,
+    TooMany,
     UnknownEntity,
     Unreachable,
 )
@@ -35,10 +37,13 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="wirechief"'}
 
 # The first match wins: a class stands before those it derives from.
 _STATUS: tuple[tuple[type[ControlPlaneError], int, str], ...] = (
     (Forbidden, 403, "forbidden"),
+    (LoginFailed, 401, "login-failed"),
+    (TooMany, 429, "too-many"),
     (InvalidField, 422, "invalid-field"),
     (InvariantViolation, 422, "invariant-violation"),
     (UnknownEntity, 404, "unknown-entity"),
@@ -105,8 +110,19 @@ def problem_of(error: ControlPlaneError) -> JSONResponse:
         ((status, kind) for cls, status, kind in _STATUS if isinstance(error, cls)), (500, "internal")
     )
     errors = error.problems if isinstance(error, InvalidField) else ()
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, StoreBusy) else None
-    return problem(status, str(error), kind=kind, errors=errors, headers=headers)
+    return problem(status, str(error), kind=kind, errors=errors, headers=_headers(error))
+
+
+def _headers(error: ControlPlaneError) -> dict[str, str] | None:
+    match error:
+        case StoreBusy():
+            return {"Retry-After": str(RETRY_AFTER_S)}
+        case TooMany():
+            return {"Retry-After": str(error.retry_after_s)}
+        case LoginFailed():
+            return CHALLENGE
+        case _:
+            return None
 
 
 def too_large() -> JSONResponse:
@@ -116,7 +132,7 @@ def too_large() -> JSONResponse:
 
 def unauthorized() -> JSONResponse:
     """RFC 6750 section 3: the token is missing or wrong, and the answer does not say which."""
-    return problem(401, _REMEDIES[401], headers={"WWW-Authenticate": 'Bearer realm="wirechief"'})
+    return problem(401, _REMEDIES[401], headers=CHALLENGE)
 
 
 async def _own(_: Request, error: Exception) -> JSONResponse:

@@ -32,6 +32,8 @@ READ: Final = frozenset({Scope.READ})
 WRITE: Final = frozenset({Scope.WRITE})
 SECRETS: Final = frozenset({Scope.SECRETS})
 PUSH: Final = frozenset({Scope.PUSH})
+ACCOUNTS: Final = frozenset({Scope.ACCOUNTS})
+NO_SCOPE: Final[frozenset[Scope]] = frozenset()
 
 Who = frozenset[Position]
 
@@ -69,6 +71,8 @@ class Rule:
     who: Who
     filtered: bool = False
     """The endpoint itself sees to it that the answer has nothing the caller does not see."""
+    own: Who = frozenset()
+    """Of accounts, these may do it to their own only."""
     fields: Mapping[Position, frozenset[str]] = field(default_factory=dict)
     """The fields of the body that these may give; others may give all."""
 
@@ -174,9 +178,24 @@ RULES: Final[Mapping[str, Rule]] = {
     "get_blocked": Rule(READ, OPERATOR_READS),
     "unblock_all": Rule(PUSH, OPERATOR_CHANGES),
     "unblock": Rule(PUSH, OPERATOR_CHANGES),
+    # accounts
+    "log_out": Rule(NO_SCOPE, EVERYBODY, filtered=True),
+    "get_me": Rule(NO_SCOPE, EVERYBODY, filtered=True),
+    "list_accounts": Rule(READ, EVERYBODY, filtered=True),
+    "create_account": Rule(ACCOUNTS, TENANT_CHANGES, filtered=True),
+    "get_account": Rule(READ, EVERYBODY),
+    "patch_account": Rule(ACCOUNTS, TENANT_CHANGES),
+    "delete_account": Rule(ACCOUNTS, TENANT_CHANGES),
+    "set_password": Rule(ACCOUNTS, EVERYBODY, own=EVERYBODY - TENANT_CHANGES),
+    "list_tokens": Rule(READ, EVERYBODY, own=EVERYBODY - TENANT_CHANGES),
+    "create_token": Rule(ACCOUNTS, EVERYBODY, own=EVERYBODY - OPERATOR_CHANGES),
+    "revoke_token": Rule(ACCOUNTS, EVERYBODY, own=EVERYBODY - TENANT_CHANGES),
 }
 
-_BOUND: Final = frozenset({"org", "e164", "site"})
+OPEN: Final = frozenset({"log_in"})
+"""What needs no token."""
+
+_BOUND: Final = frozenset({"org", "e164", "site", "account"})
 """Path parameters that say whose a thing is."""
 _PERSONAL: Final = frozenset({"key", "person"})
 """Path parameters below {org} that say whether a thing is a person's own."""
@@ -222,6 +241,8 @@ async def authorise(request: Request, ports: Ports) -> None:
     if request.path_params and not caller.sees_everything:
         View(caller, (await ports.store.snapshot()).model).require(request.path_params)
     _require_allowed(caller, rule)
+    if caller.position in rule.own and request.path_params.get("account") != caller.name:
+        raise Forbidden(f"A {caller.position} may do this to the own account only.")
     allowed = rule.fields.get(caller.position)
     if allowed is not None:
         _require_fields(await request.json(), allowed)

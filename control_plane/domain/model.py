@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from control_plane.domain.accounts import Account, Token
 from control_plane.domain.entities import (
     Leftover,
     Occupancy,
@@ -39,6 +40,8 @@ class Model:
     services: Mapping[tuple[str, str], VoiceService] = field(default_factory=dict)
     service_changes: Mapping[tuple[str, str, str], ServiceChange] = field(default_factory=dict)
     leftovers: Mapping[tuple[str, str, str], Leftover] = field(default_factory=dict)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    tokens: Mapping[str, Token] = field(default_factory=dict)
     feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
 
     @classmethod
@@ -57,6 +60,8 @@ class Model:
         services: Iterable[VoiceService] = (),
         service_changes: Iterable[ServiceChange] = (),
         leftovers: Iterable[Leftover] = (),
+        accounts: Iterable[Account] = (),
+        tokens: Iterable[Token] = (),
         feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES,
     ) -> Model:
         """The model of these entities, in any order."""
@@ -76,6 +81,8 @@ class Model:
             services={(s.org, s.site): s for s in services},
             service_changes={(c.org, c.site, c.on.isoformat()): c for c in service_changes},
             leftovers={(left.node, left.org, left.extension): left for left in leftovers},
+            accounts={a.email: a for a in accounts},
+            tokens={t.id: t for t in tokens},
             feature_codes=feature_codes,
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from control_plane.domain.accounts import Role, Scope
+from control_plane.domain.accounts import Account, Role, Scope
 from control_plane.domain.entities import Entity, Occupancy, Organisation, Person, PhoneNumber, Site
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.handsets import Handset
@@ -30,16 +30,19 @@ class Position(StrEnum):
     CARRIER = "carrier"
 
 
-_READ: Final = frozenset({Scope.READ})
+_READ: Final = frozenset({Scope.READ, Scope.ACCOUNTS})
 SCOPES: Final[Mapping[Position, frozenset[Scope]]] = {
     Position.OPERATOR_ADMIN: frozenset(Scope),
     Position.OPERATOR_READER: _READ,
-    Position.OCCUPIER_ADMIN: _READ | {Scope.WRITE, Scope.SECRETS, Scope.ACCOUNTS},
+    Position.OCCUPIER_ADMIN: _READ | {Scope.WRITE, Scope.SECRETS},
     Position.OCCUPIER_READER: _READ,
-    Position.PERSON: _READ | {Scope.WRITE, Scope.SECRETS, Scope.ACCOUNTS},
-    Position.CARRIER: _READ | {Scope.WRITE, Scope.ACCOUNTS},
+    Position.PERSON: _READ | {Scope.WRITE, Scope.SECRETS},
+    Position.CARRIER: _READ | {Scope.WRITE},
 }
-"""What a token of each may have at most. Who may make tokens, if only for himself, has `accounts`."""
+"""What a token of each may have at most. Everybody may make tokens of his own, so all have `accounts`."""
+
+OF_TENANTS: Final = (Occupancy, Person, PhoneNumber, Extension, Device, Handset, Account)
+"""What belongs to an organisation by its field `org`, and is seen by all who see that organisation whole."""
 
 
 def position_of(role: Role, org: str | None) -> Position:
@@ -66,6 +69,13 @@ class Caller:
     org: str | None = None
     person: str | None = None
     scopes: frozenset[Scope] = frozenset()
+    token: str | None = None
+    """The id of the token it was found out from; None for the machine's own."""
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether there is nothing he may not do, as far as his token goes."""
+        return self.position is Position.OPERATOR_ADMIN
 
     @property
     def sees_everything(self) -> bool:
@@ -88,6 +98,8 @@ class View:
         """Whether `entity` is there for the caller; a kind not known here is there for the operator only."""
         if self._caller.sees_everything:
             return True
+        if self._is_tenant and isinstance(entity, OF_TENANTS):
+            return entity.org is not None and entity.org == self._caller.org
         match entity:
             case Organisation():
                 return entity.id == self._caller.org
@@ -95,18 +107,14 @@ class View:
                 return self._sees_site(entity)
             case PhoneNumber():
                 return self._sees_number(entity)
-            case Occupancy():
-                return self._is_tenant and entity.org == self._caller.org
             case Person():
-                return entity.org == self._caller.org and (
-                    self._is_tenant or entity.id == self._caller.person
-                )
+                return entity.org == self._caller.org and entity.id == self._caller.person
             case Extension():
                 return self._sees_extension((entity.org, entity.key))
             case Device():
                 return self._sees_extension((entity.org, entity.extension))
-            case Handset():
-                return self._is_tenant and entity.org == self._caller.org
+            case Account():
+                return entity.email == self._caller.name
             case _:
                 return False
 
@@ -123,6 +131,8 @@ class View:
             self._require_below_organisation(org, names)
         elif "e164" in names:
             self._require(self._model.numbers.get(names["e164"]), "number", names["e164"])
+        elif "account" in names:
+            self._require(self._model.accounts.get(names["account"]), "account", names["account"])
         elif "site" in names:
             self._require(self._model.sites.get(names["site"]), "site", names["site"])
         else:
@@ -161,8 +171,6 @@ class View:
             return number.org is None  # the pool: whose the others are is no business of the carrier's
         if number.org is None or number.org != self._caller.org:
             return False
-        if self._is_tenant:
-            return True
         return number.extension is not None and self._sees_extension((number.org, number.extension))
 
     def _sees_site(self, site: Site) -> bool:

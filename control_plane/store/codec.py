@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import SecretStr
 
+from control_plane.domain.accounts import Account, Token
 from control_plane.domain.entities import (
     AuthorizationCode,
     Entity,
@@ -206,6 +207,8 @@ KINDS: Final[Mapping[EntityKind, Kind]] = {
         Kind(EntityKind.SERVICE, Shape(VoiceService), ("org", "site"), "services"),
         Kind(EntityKind.SERVICE_CHANGE, Shape(ServiceChange), ("org", "site", "on"), "service_changes"),
         Kind(EntityKind.LEFTOVER, Shape(Leftover), ("node", "org", "extension"), "leftovers"),
+        Kind(EntityKind.ACCOUNT, Shape(Account), ("email",), "accounts"),
+        Kind(EntityKind.TOKEN, Shape(Token), ("id",), "tokens"),
     )
 }
 _KIND_OF: Final[Mapping[type[Entity], Kind]] = {kind.shape.cls: kind for kind in KINDS.values()}

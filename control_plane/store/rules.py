@@ -51,6 +51,9 @@ REFERENCES: Final = (
     _Reference(EntityKind.SERVICE, ("org",), EntityKind.ORGANISATION),
     _Reference(EntityKind.SERVICE, ("site",), EntityKind.SITE),
     _Reference(EntityKind.SERVICE_CHANGE, ("org", "site"), EntityKind.SERVICE),
+    _Reference(EntityKind.ACCOUNT, ("org",), EntityKind.ORGANISATION),
+    _Reference(EntityKind.ACCOUNT, ("person",), EntityKind.PERSON),
+    _Reference(EntityKind.TOKEN, ("account",), EntityKind.ACCOUNT),
 )
 
 _PLURALS: Final = {EntityKind.OCCUPANCY: "occupancies", EntityKind.PERSON: "people"}

@@ -97,6 +97,11 @@ _CONSTRAINTS: Final[dict[EntityKind, tuple[SchemaItem, ...]]] = {
         _restrict("site", to="sites.id"),
     ),
     EntityKind.SERVICE_CHANGE: (_restrict("org", "site", to="services.org,site"),),
+    EntityKind.ACCOUNT: (
+        _restrict("org", to="organisations.id"),
+        _restrict("person", to="people.id"),
+    ),
+    EntityKind.TOKEN: (_restrict("account", to="accounts.email"),),
 }
 
 _TYPES: Final[dict[ColumnType, type[TypeEngine[Any]]]] = {
@@ -192,4 +197,24 @@ TASKS: Final = Table(
     PrimaryKeyConstraint("id"),
     UniqueConstraint("node", "revision"),
     Index(None, "state", "id"),
+)
+
+SESSIONS: Final = Table(
+    "sessions",
+    METADATA,
+    Column("id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("password_mark", Text, nullable=False),
+    Column("expires_at", String(32), nullable=False),  # ISO 8601, UTC
+    PrimaryKeyConstraint("id"),
+)
+
+SEEN: Final = Table(
+    "seen",
+    METADATA,
+    # "account ann@example.com" or "token 4f..."
+    Column("what", Text, nullable=False),
+    Column("at", String(32), nullable=False),  # ISO 8601, UTC
+    PrimaryKeyConstraint("what"),
 )

@@ -35,6 +35,7 @@ from control_plane.store.codec import describe, kind_of
 from control_plane.store.database import BUSY_TIMEOUT_S, Database, connect
 from control_plane.store.migrate import migrate
 from control_plane.store.rules import require_consistent
+from control_plane.store.sessions import SqlSessions
 from control_plane.store.state import Draft, State, advanced
 
 MAX_AUDIT_PAGE = 1_000
@@ -139,6 +140,7 @@ class SqlStore:
         self, database: Database, clock: Clock, feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
     ) -> None:
         self._database = database
+        self.sessions = SqlSessions(database)
         self._clock = clock
         self._state = State(model=Model(feature_codes=feature_codes))
         self._refreshing = asyncio.Lock()

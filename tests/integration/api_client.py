@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from control_plane.adapters.passwords import Argon2Passwords
 from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.api import ApiPorts, create_app
 from control_plane.api.nodes import NodePorts
@@ -23,12 +24,14 @@ from control_plane.observe.attacks import Policy
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
+from control_plane.service.logins import Logins
 from control_plane.service.notify import Outbox
 from control_plane.service.number_life import confirm_numbers
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.warnings import ModelFindings
 from control_plane.store import SqlStore, open_store
 from tests.contract.fake_node import FakeNode
+from tests.unit.memory_store import ManualClock
 
 TOKEN = "test-token-of-the-api"
 NODE = "lab"
@@ -45,6 +48,8 @@ class Api:
     def __init__(self, store: SqlStore, nodes: Mapping[str, NodePorts]) -> None:
         self.store = store
         self.nudges = 0
+        self.clock = ManualClock(datetime.now(UTC))
+        self.logins = Logins(store, store.sessions, Argon2Passwords(), self.clock)
         sip = SipAddress("127.0.0.1", 5060, 5061)
         ports = ApiPorts(
             store,
@@ -52,6 +57,7 @@ class Api:
             sip,
             tasks=store,
             clock=WallClock(),
+            logins=self.logins,
             nudge=self._nudge,
             nodes=nodes,
             policy=NumberPolicy(WallClock()),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from control_plane.domain.accounts import Account, Token
 from control_plane.domain.entities import (
     Entity,
     Leftover,
@@ -32,9 +33,11 @@ from control_plane.ports import (
     EntityChange,
     EntityKey,
     EntityKind,
+    Session,
     Snapshot,
     Transaction,
 )
+from control_plane.service.logins import Logins
 
 _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     Organisation: (EntityKind.ORGANISATION, ("id",)),
@@ -44,6 +47,8 @@ _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     PhoneNumber: (EntityKind.NUMBER, ("e164",)),
     Extension: (EntityKind.EXTENSION, ("org", "key")),
     Device: (EntityKind.DEVICE, ("id",)),
+    Account: (EntityKind.ACCOUNT, ("email",)),
+    Token: (EntityKind.TOKEN, ("id",)),
     Trunk: (EntityKind.TRUNK, ("id",)),
     Handset: (EntityKind.HANDSET, ("mac",)),
     VoiceService: (EntityKind.SERVICE, ("org", "site")),
@@ -233,3 +238,47 @@ class MemoryTasks:
 
     async def open_subjects(self) -> Mapping[tuple[str | None, int | None], tuple[Subject, ...]]:
         return {}
+
+
+class MemorySessions:
+    """Implements control_plane.ports.Sessions."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.times: dict[str, datetime] = {}
+
+    async def begin(self, session: Session, now: datetime) -> None:
+        self.sessions = {key: kept for key, kept in self.sessions.items() if kept.expires_at > now}
+        self.sessions[session.id] = session
+        self.times[f"account {session.account}"] = now
+
+    async def find(self, session_id: str) -> Session | None:
+        return self.sessions.get(session_id)
+
+    async def end(self, session_id: str) -> None:
+        self.sessions.pop(session_id, None)
+
+    async def note_seen(self, what: str, at: datetime) -> None:
+        self.times[what] = at
+
+    async def seen(self) -> Mapping[str, datetime]:
+        return dict(self.times)
+
+
+class PlainPasswords:
+    """Implements control_plane.ports.Passwords at once, and counts the checks."""
+
+    def __init__(self) -> None:
+        self.checks = 0
+
+    async def hashed(self, password: str) -> str:
+        return f"hash of {password}"
+
+    async def matches(self, password_hash: str, password: str) -> bool:
+        self.checks += 1
+        return password_hash == f"hash of {password}"
+
+
+def memory_logins(store: MemoryStore) -> Logins:
+    """Log-ins over a store in memory."""
+    return Logins(store, MemorySessions(), PlainPasswords(), store.clock)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from control_plane.api import ApiPorts, create_app
 from control_plane.service.devices import SipAddress
 from control_plane.service.number_policy import NumberPolicy
-from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks
+from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks, memory_logins
 
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
 GUIDE = Path(__file__).parents[2] / "docs" / "api.md"
@@ -22,13 +22,15 @@ GUIDE = Path(__file__).parents[2] / "docs" / "api.md"
 
 def document() -> dict[str, object]:
     sip = SipAddress("127.0.0.1", 5060, 5061)
+    store = MemoryStore()
     ports = ApiPorts(
-        MemoryStore(),
+        store,
         SecretStr("token"),
         sip,
         tasks=MemoryTasks(),
         clock=ManualClock(),
         policy=NumberPolicy(ManualClock()),
+        logins=memory_logins(store),
     )
     return create_app(ports).openapi()
 
