@@ -108,6 +108,6 @@ def colons(mac: str) -> str:
 
 
 def from_files(files: Mapping[str, bytes]) -> Fetch:
-    """A server that has these files, and looks names up without case."""
+    """A server that has these files, and looks names up without case; of a whole address, the last part."""
     by_name = {name.lower(): content for name, content in files.items()}
-    return lambda name, user_agent: by_name.get(name.lower())
+    return lambda name, user_agent: by_name.get(name.rpartition("/")[2].lower())

@@ -172,7 +172,7 @@ def setups(draw: st.DrawFn, model: CatalogueModel) -> HandsetSetup:
     lines = draw(st.sets(st.integers(1, model.lines), max_size=4))
     keys = draw(st.sets(st.integers(1, model.keys), max_size=8)) if model.keys else set()
     return HandsetSetup(
-        mac=draw(st.from_regex(r"[0-9a-f]{12}", fullmatch=True)),
+        mac=draw(st.from_regex(r"[0-9a-f]{11}[1-9a-f]", fullmatch=True)),
         model=model.name,
         server=server(
             user=draw(st.from_regex(r"u[a-z0-9]{8,11}", fullmatch=True)),

@@ -113,6 +113,8 @@ class Limits:
     """What becomes of a key; None: nothing."""
     ntp: int = 2
     """How many time servers."""
+    saving: Callable[[int], int] = int
+    """Of summer time, in seconds."""
     fit: Callable[[HandsetSetup], HandsetSetup] = _as_it_is
     """A set-up the family can express, from any."""
 
@@ -183,7 +185,7 @@ def expected(setup: HandsetSetup, limits: Limits = EXACT) -> Told:
         user=setup.server.user,
         password=setup.server.password.get_secret_value(),
         interval_s=limits.interval(setup.server.interval_s),
-        zone=(zone.offset_s, zone.save_s),
+        zone=(zone.offset_s, limits.saving(zone.save_s)),
         clock_changes=clock_changes(zone),
         posix_tz=posix_tz(setup.time_zone, setup.year),
         time_zone=setup.time_zone,

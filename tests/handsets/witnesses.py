@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.handsets import fanvil, grandstream, htek, snom, yealink
+from tests.handsets import (
+    cisco,
+    fanvil,
+    gigaset,
+    grandstream,
+    htek,
+    mitel,
+    panasonic,
+    poly,
+    snom,
+    yealink,
+)
 from tests.handsets.boot import Handset
 from tests.handsets.told import EXACT, Limits, Reader
 
@@ -41,5 +52,49 @@ WITNESSES: dict[str, Witness] = {
     ),
     "yealink_dect": Witness(
         yealink.read, lambda: yealink.YealinkHandset("yealink_dect"), ("W70B",), yealink.LIMITS
+    ),
+    "poly_vvx": Witness(
+        poly.read, lambda: poly.PolyHandset("poly_vvx"), ("VVX450", "VVX150", "VVX601"), poly.LIMITS
+    ),
+    "poly_edge": Witness(poly.read, lambda: poly.PolyHandset("poly_edge"), ("EdgeE350",), poly.LIMITS),
+    "cisco_spa": Witness(
+        cisco.read,
+        lambda: cisco.CiscoHandset("cisco_spa"),
+        ("SPA508G", "SPA504G", "SPA301"),
+        cisco.SPA_LIMITS,
+        frozenset(("srtp",)),
+    ),
+    "cisco_ata": Witness(
+        cisco.read,
+        lambda: cisco.CiscoHandset("cisco_ata"),
+        ("SPA112",),
+        cisco.ATA_LIMITS,
+        frozenset(("srtp",)),
+    ),
+    "cisco_mpp": Witness(
+        cisco.read, lambda: cisco.CiscoHandset("cisco_mpp"), ("CP-8851", "CP-7821"), cisco.MPP_LIMITS
+    ),
+    "mitel_68xx": Witness(
+        mitel.read, lambda: mitel.MitelHandset("mitel_68xx"), ("6867i", "6865i"), mitel.LIMITS
+    ),
+    "mitel_69xx": Witness(mitel.read, lambda: mitel.MitelHandset("mitel_69xx"), ("6930",), mitel.LIMITS),
+    "gigaset_n510": Witness(
+        gigaset.read_n510,
+        lambda: gigaset.GigasetBase("gigaset_n510"),
+        ("N510 IP PRO",),
+        gigaset.N510_LIMITS,
+    ),
+    "gigaset_nx70": Witness(
+        gigaset.read_nx70,
+        lambda: gigaset.GigasetBase("gigaset_nx70"),
+        ("N870 IP PRO", "N670 IP PRO"),
+        gigaset.NX70_LIMITS,
+    ),
+    "panasonic_hdv": Witness(
+        panasonic.read,
+        panasonic.PanasonicHandset,
+        ("KX-HDV230", "KX-HDV130"),
+        panasonic.LIMITS,
+        frozenset(("mwi",)),
     ),
 }

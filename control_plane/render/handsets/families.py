@@ -8,19 +8,38 @@ from dataclasses import fields, is_dataclass, replace
 
 from pydantic import SecretStr
 
+from control_plane.domain.extension import Transport
 from control_plane.errors import UnsafeValue
-from control_plane.render.handsets import fanvil, grandstream, htek, snom, yealink
+from control_plane.render.handsets import (
+    cisco,
+    fanvil,
+    gigaset,
+    grandstream,
+    htek,
+    mitel,
+    panasonic,
+    poly,
+    snom,
+    softphones,
+    yealink,
+)
 from control_plane.render.handsets.catalogue import Catalogue, load_models
 from control_plane.render.handsets.family import CatalogueModel, Family
 from control_plane.render.handsets.formats import PEM_TYPE
-from control_plane.render.handsets.setup import HandsetFile, HandsetSetup, KeyKind, LineSetup
+from control_plane.render.handsets.setup import HandsetFile, HandsetSetup, KeyKind, LineSetup, Srtp
 from control_plane.render.templates import safe
 
 FAMILIES: tuple[Family, ...] = (
+    *cisco.FAMILIES,
     *fanvil.FAMILIES,
+    *gigaset.FAMILIES,
     *grandstream.FAMILIES,
     *htek.FAMILIES,
+    *mitel.FAMILIES,
+    *panasonic.FAMILIES,
+    *poly.FAMILIES,
     *snom.FAMILIES,
+    *softphones.FAMILIES,
     *yealink.FAMILIES,
 )
 CATALOGUE = Catalogue(
@@ -31,6 +50,9 @@ CATALOGUE = Catalogue(
 _MAC = re.compile(r"[0-9a-f]{12}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9$][A-Za-z0-9$._-]{0,99}")
 _PEM_LINE = re.compile(r"[A-Za-z0-9+/=]{1,76}|-----(?:BEGIN|END) CERTIFICATE-----")
+_SIP_USER = re.compile(r"[A-Za-z0-9._-]{1,60}")
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[?[0-9a-fA-F:.]{2,45}\]?")
+_DIALLED = re.compile(r"[0-9*#+]{0,40}")
 _NEUTRAL_KEYS = (KeyKind.LINE, KeyKind.SPEED_DIAL)
 _TELLING_LENGTH = 6
 """A shorter identity may stand in any file by chance."""
@@ -86,8 +108,37 @@ def _require_expressible(setup: HandsetSetup, model: CatalogueModel, family: Fam
             raise UnsafeValue("server.ca_pem", "must be certificates in PEM and nothing else")
     if not family.softphone and not _MAC.fullmatch(setup.mac):
         raise UnsafeValue("mac", "must be 12 lower-case hex digits")
+    for each in setup.lines:
+        _require_line(each, family)
+    for field, dialled in _dialled(setup):
+        if not _DIALLED.fullmatch(dialled):
+            raise UnsafeValue(field, "must be digits, *, # and + only")
     _require_numbered("lines", [line.index for line in setup.lines], model.lines, model)
     _require_numbered("keys", [key.index for key in setup.keys], model.keys, model)
+
+
+def _require_line(line: LineSetup, family: Family) -> None:
+    """What is written into SIP addresses as it is, and what the family can do."""
+    where = f"lines.{line.index}"
+    if not _SIP_USER.fullmatch(line.sip_user):
+        raise UnsafeValue(f"{where}.sip_user", "must be letters, digits and . _ - only")
+    if not _HOST.fullmatch(line.host):
+        raise UnsafeValue(f"{where}.host", "must be a host name or an IP address")
+    if line.transport is Transport.TLS and "tls" not in family.supports:
+        raise UnsafeValue(f"{where}.transport", f"{family.title} has no TLS")
+    if line.srtp is Srtp.REQUIRED and "srtp" not in family.supports:
+        raise UnsafeValue(f"{where}.srtp", f"{family.title} has no SRTP")
+
+
+def _dialled(setup: HandsetSetup) -> Iterator[tuple[str, str]]:
+    for key in setup.keys:
+        yield f"keys.{key.index}.value", key.value
+    for number, contact in enumerate(setup.contacts, 1):
+        yield f"contacts.{number}.number", contact.number
+    for number, emergency in enumerate(setup.emergency, 1):
+        yield f"emergency.{number}", emergency
+    for line in setup.lines:
+        yield f"lines.{line.index}.voicemail_code", line.voicemail_code or ""
 
 
 def _require_numbered(field: str, indexes: list[int], most: int, model: CatalogueModel) -> None:
@@ -120,11 +171,17 @@ def _require_well_made(files: tuple[HandsetFile, ...], setup: HandsetSetup) -> N
     for file in files:
         if not _FILE_NAME.fullmatch(file.name):
             raise UnsafeValue("file name", f"{file.name!r} is not a plain name")
-        file.content.decode()
+        _require_readable(file)
         if file.common and any(_holds(file.content.lower(), one.lower()) for one in _identities(setup)):
             raise UnsafeValue(file.name, "is common to all handsets but names one of them")
         if file.bootstrap and any(_holds(file.content, one) for one in _sip_secrets(setup.lines)):
             raise UnsafeValue(file.name, "is a bootstrap but holds a SIP secret")
+
+
+def _require_readable(file: HandsetFile) -> None:
+    """That a file is text in the encoding it says, or in UTF-8."""
+    _, _, charset = file.content_type.partition("charset=")
+    file.content.decode(charset or "utf-8")
 
 
 def _sip_secrets(lines: tuple[LineSetup, ...]) -> Iterator[bytes]:

@@ -69,6 +69,8 @@ class LineSetup:
     """What to dial for messages; None: no mailbox."""
     mwi: bool = False
     call_waiting: bool = True
+    realm: str = "asterisk"
+    """Of the server's SIP challenges: a hash of the password that stands in a file holds for one realm."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,3 +17,8 @@ def offset_text(seconds: int) -> str:
     """An offset from UTC as +1, -5 or +5:30."""
     whole, rest = divmod(abs(seconds) // 60, 60)
     return f"{'-' if seconds < 0 else '+'}{whole}" + (f":{rest:02d}" if rest else "")
+
+
+def days(seconds: int) -> int:
+    """Whole days, rounded up, at least one."""
+    return max(1, -(-seconds // 86_400))

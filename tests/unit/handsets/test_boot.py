@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from control_plane.render.handsets.families import CATALOGUE, render_handset
+from control_plane.render.handsets.setup import HandsetSetup
 from tests.handsets.boot import Boot, BootFailed, Provisioning, from_files
 from tests.handsets.fanvil import FanvilPhone
 from tests.handsets.setups import MAC, full_setup
@@ -17,14 +18,19 @@ from tests.handsets.witnesses import WITNESSES
 FAMILY_MODELS = [(family, model) for family in sorted(WITNESSES) for model in WITNESSES[family].models]
 
 
+def full(model: str, **changes: object) -> HandsetSetup:
+    entry = CATALOGUE.model(model)
+    return WITNESSES[entry.family].limits.fit(full_setup(entry, **changes))
+
+
 def boot(family: str, model: str, **changes: object) -> Boot:
-    files = render_handset(full_setup(CATALOGUE.model(model), **changes))
+    files = render_handset(full(model, **changes))
     return WITNESSES[family].handset().boot(MAC, model, from_files(own_files(files)))
 
 
 @pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
 def test_a_handset_finds_its_account(family: str, model: str) -> None:
-    setup = full_setup(CATALOGUE.model(model))
+    setup = full(model)
     account = boot(family, model).accounts[0]
     line = setup.lines[0]
     assert (account.user, account.password, account.host, account.port, account.transport) == (
@@ -40,7 +46,7 @@ def test_a_handset_finds_its_account(family: str, model: str) -> None:
 def test_a_handset_asks_as_the_catalogue_says(family: str, model: str) -> None:
     entry = CATALOGUE.model(model)
     catalogued = CATALOGUE.family(entry)
-    asked = boot(family, model).asked
+    asked = [name.rpartition("/")[2] for name in boot(family, model).asked]
     steps = [step.spelled(MAC, entry) for step in catalogued.boot]
     assert asked[0] == steps[0]
     assert [name for name in asked if name in steps] == [name for name in steps if name in asked]
@@ -51,18 +57,19 @@ def test_a_handset_asks_as_the_catalogue_says(family: str, model: str) -> None:
 
 @pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
 def test_the_bootstrap_leads_to_the_handsets_own_url(family: str, model: str) -> None:
-    setup = full_setup(CATALOGUE.model(model))
+    setup = full(model)
     files = {file.name: file.content for file in render_handset(setup) if file.bootstrap}
-    booted = WITNESSES[family].handset().boot(MAC, model, from_files(files))
-    assert booted.provisioning == Provisioning(
-        setup.server.url, setup.server.user, setup.server.password.get_secret_value()
-    )
+    handset = WITNESSES[family].handset()
+    booted = handset.boot(MAC, model, from_files(files))
+    server = setup.server
+    login = ("", "") if handset.login == "none" else (server.user, server.password.get_secret_value())
+    assert booted.provisioning == Provisioning(server.url, *login)
     assert booted.accounts == ()
 
 
 @pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
 def test_without_its_file_a_handset_has_no_account(family: str, model: str) -> None:
-    files = own_files(render_handset(full_setup(CATALOGUE.model(model))))
+    files = own_files(render_handset(full(model)))
     common = {name: content for name, content in files.items() if MAC not in name.lower()}
     with pytest.raises(BootFailed):
         WITNESSES[family].handset().boot(MAC, model, from_files(common))
