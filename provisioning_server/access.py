@@ -197,7 +197,7 @@ class Access:
             return Decision(Outcome.UNKNOWN, reason="limit")
         found = self._store.device(mac)
         device = found or NOBODY
-        file = self._file_of(mac, asked.name)
+        file = self._file_of(mac, asked.name, bootstrap=True)
         if found is None:
             self._guard.named(request.address, mac, request.now)
         reason = _why_no_enrolment(device, request, self._journal)
@@ -205,7 +205,7 @@ class Access:
             reason = "two MACs"
         if found is None or reason:
             return Decision(Outcome.UNKNOWN, found, reason=reason)
-        if file is None or not file.bootstrap or (file.secret and not _is_safe(device, request)):
+        if file is None or (file.secret and not _is_safe(device, request)):
             return Decision(Outcome.UNKNOWN, found, reason="no bootstrap")
         return Decision(Outcome.SERVE, device, file, spend=device.window_id)
 
@@ -226,11 +226,11 @@ class Access:
             return Decision(Outcome.UNKNOWN, reason="method or clear text")
         return Decision(Outcome.SERVE, device, file, spend=link.id)
 
-    def _file_of(self, mac: str, name: str) -> PublishedFile | None:
-        found = self._store.file(mac, name)
+    def _file_of(self, mac: str, name: str, *, bootstrap: bool = False) -> PublishedFile | None:
+        found = self._store.file(mac, name, bootstrap=bootstrap)
         if found is None:
             for spelling in spellings(name)[1:]:
-                found = found or self._store.file(mac, spelling)
+                found = found or self._store.file(mac, spelling, bootstrap=bootstrap)
         return found
 
     def _common(self, name: str) -> PublishedFile | None:

@@ -36,7 +36,10 @@ _DEVICES = (
 _BY_MAC = f"{_DEVICES} WHERE mac = ?1"
 _BY_TOKEN = f"{_DEVICES} WHERE token = ?1"
 _BY_PREVIOUS_TOKEN = f"{_DEVICES} WHERE token_previous = ?1"
-_FILE = "SELECT name, content, content_type, etag, secret, bootstrap FROM files WHERE mac = ?1 AND name = ?2"
+_FILE = (
+    "SELECT name, content, content_type, etag, secret, bootstrap FROM files"
+    " WHERE mac = ?1 AND bootstrap = ?2 AND name = ?3"
+)
 _LINK = "SELECT token, mac, name, valid_until FROM links WHERE token = ?1"
 
 
@@ -100,7 +103,7 @@ class PublishedStore:
         self._meta: dict[str, str] = {}
         self._by_token: dict[str, Device] = {}
         self._by_mac: dict[str, Device] = {}
-        self._files: OrderedDict[tuple[str, str], PublishedFile] = OrderedDict()
+        self._files: OrderedDict[tuple[str, bool, str], PublishedFile] = OrderedDict()
         self._bytes = 0
 
     def close(self) -> None:
@@ -164,14 +167,14 @@ class PublishedStore:
             known = self._kept(row)
         return known
 
-    def file(self, mac: str, name: str) -> PublishedFile | None:
-        """A device's file, or with mac "" a common one; `name` is in lower case."""
-        key = (mac, name)
+    def file(self, mac: str, name: str, *, bootstrap: bool = False) -> PublishedFile | None:
+        """A device's file or bootstrap, or with mac "" a common file; `name` is in lower case."""
+        key = (mac, bootstrap, name)
         known = self._files.get(key)
         if known is not None:
             self._files.move_to_end(key)
             return known
-        row = self._one(_FILE, mac, name)
+        row = self._one(_FILE, mac, bootstrap, name)
         return self._kept_file(key, published_file(*row)) if row is not None else None
 
     def link(self, digest: str) -> Link | None:
@@ -200,7 +203,7 @@ class PublishedStore:
         self._files.clear()
         self._bytes = 0
 
-    def _one(self, statement: str, *values: str) -> tuple[Any, ...] | None:
+    def _one(self, statement: str, *values: str | bool) -> tuple[Any, ...] | None:
         if self._connection is None:
             raise StoreUnavailable("not opened")
         try:
@@ -216,7 +219,7 @@ class PublishedStore:
         device = _device(row)
         return self._by_mac.setdefault(device.mac, device)
 
-    def _kept_file(self, key: tuple[str, str], file: PublishedFile) -> PublishedFile:
+    def _kept_file(self, key: tuple[str, bool, str], file: PublishedFile) -> PublishedFile:
         self._files[key] = file
         self._bytes += len(file.content) + _FILE_OVERHEAD
         while self._bytes > CACHED_BYTES and len(self._files) > 1:

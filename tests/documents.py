@@ -20,6 +20,8 @@ from control_plane.cli.app import app
 from control_plane.domain import lifecycle
 from control_plane.domain.accounts import Scope
 from control_plane.domain.features import FEATURE_CODES
+from control_plane.render.handsets.families import CATALOGUE
+from control_plane.render.handsets.family import FEATURES, Family
 from control_plane.render.picture import graph_mermaid
 from control_plane.service.rights import SCOPES, Position
 
@@ -27,6 +29,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "docs/architecture.md",
     "docs/commands.md",
+    "docs/handsets.md",
+    "docs/handsets.md",
     "docs/operator-guide.md",
     "docs/security.md",
     "docs/decisions/numbers.md",
@@ -129,10 +133,45 @@ def number_life() -> str:
     return f"```mermaid\n{lifecycle.diagram()}```\n\n{heading}{rows}"
 
 
+def handset_models() -> str:
+    """The families and their models."""
+    rows = "".join(
+        f"| {family.title} | {', '.join(model.name for model in CATALOGUE.models_of(family))} |\n"
+        for family in CATALOGUE.families
+    )
+    return f"| family | models |\n|---|---|\n{rows}"
+
+
+def handset_features() -> str:
+    """What each family's files express."""
+    rows = "".join(
+        f"| {family.title} | {' | '.join('told' if f in family.supports else '.' for f in FEATURES)} |\n"
+        for family in CATALOGUE.families
+    )
+    return f"| family | {' | '.join(FEATURES)} |\n|---|{'---|' * len(FEATURES)}\n{rows}"
+
+
+def handset_boot() -> str:
+    """What each family asks for, how it logs in and how it is told to ask again."""
+    rows = "".join(
+        f"| {family.title} | {_steps(family)} | {family.login} | `{family.resync}` | `{family.reboot}` |\n"
+        for family in CATALOGUE.families
+    )
+    heading = "| family | asks for | HTTP login | NOTIFY: fetch | NOTIFY: restart |"
+    return f"{heading}\n|---|---|---|---|---|\n{rows}"
+
+
+def _steps(family: Family) -> str:
+    return ", ".join(f"`{step.name}`{' (stop)' if step.stop_if_found else ''}" for step in family.boot)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "call-path": call_path,
     "packages": packages,
     "feature-codes": feature_codes,
+    "handset-models": handset_models,
+    "handset-features": handset_features,
+    "handset-boot": handset_boot,
     "commands": commands,
     "number-life": number_life,
     "rights": rights,

@@ -40,6 +40,8 @@ class Entry:
 
     mac: str
     files: Mapping[str, File] = field(default_factory=dict)
+    bootstraps: Mapping[str, File] = field(default_factory=dict)
+    """Also of names that `files` has: a handset asks for the same name at both places."""
     token: str = ""
     token_previous: str | None = None
     user: str = ""
@@ -92,7 +94,7 @@ class Publisher:
             marks = ", ".join(f":{name}" for name in row)
             columns = ", ".join(row)
             self._connection.execute(f"INSERT OR REPLACE INTO devices ({columns}) VALUES ({marks})", row)  # noqa: S608
-            self._put(entry.mac, entry.files.items())
+            self._put(entry.mac, (*entry.files.items(), *entry.bootstraps.items()))
         self._put("", (common or {}).items())
         self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'sequence'")
         self._connection.execute("COMMIT")

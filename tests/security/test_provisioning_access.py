@@ -105,6 +105,16 @@ async def test_an_open_window_gives_the_bootstrap_once_and_nothing_else(server: 
     assert [row[0] for row in server.journal("SELECT id FROM spent")] == ["window-1"]
 
 
+async def test_the_same_name_is_the_bootstrap_by_mac_and_the_file_by_token(server: Server) -> None:
+    name = f"{OTHER}.cfg"
+    entry = enrolling(files={name: File(SECRET, secret=True)}, bootstraps={name: BOOTSTRAP[name]})
+    server.publisher.publish(entry)
+    async with server.client() as client:
+        assert (await client.get(f"/e/{name}")).content == BOOTSTRAP[name].content
+        assert (await client.get(f"/e/{name}")).status_code == 404
+    assert SECRET in await exchange(server, get(entry.path(name), basic(entry)), tls=True)
+
+
 async def test_of_many_first_fetches_at_once_exactly_one_wins(server: Server) -> None:
     server.publisher.publish(enrolling())
     requests = [exchange(server, get(f"/e/{OTHER}.cfg"), tls=index % 2 == 0) for index in range(24)]
