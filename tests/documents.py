@@ -30,7 +30,6 @@ DOCUMENTS = (
     "docs/architecture.md",
     "docs/commands.md",
     "docs/handsets.md",
-    "docs/handsets.md",
     "docs/operator-guide.md",
     "docs/security.md",
     "docs/decisions/numbers.md",
