@@ -12,10 +12,12 @@ from starlette.routing import compile_path
 
 from control_plane.api import (
     accounts,
+    decommission,
     devices,
     documents,
     lines,
     nodes,
+    number_lists,
     numbers,
     places,
     problems,
@@ -27,6 +29,7 @@ from control_plane.api import (
 from control_plane.api.access import BearerToken, BodyLimit
 from control_plane.api.context import ApiPorts, require_known_query
 from control_plane.api.rights import authorise, require_rules
+from control_plane.service.number_index import NumberIndex
 
 API_VERSION = "1"
 PREFIX = "/api/v1"
@@ -40,10 +43,12 @@ MAX_IMPORT_BYTES = 2 * 1024 * 1024
 
 _ROUTERS = (
     places.organisations,
+    decommission.router,
     tenants.occupancies,
     tenants.people,
     lines.extensions,
     devices.devices,
+    number_lists.lists,
     lines.numbers,
     numbers.actions,
     voice.pools,
@@ -112,6 +117,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         telemetry={"tracing": False},
     )
     app.state.ports = ports
+    app.state.number_index = NumberIndex(ports.store)
     app.state.nodes = ports.nodes
     api = APIRouter(prefix=PREFIX, dependencies=[Depends(authorise), Depends(require_known_query)])
     app.state.query_names = app.query_names

@@ -85,6 +85,14 @@ class ExtensionOut(Out):
     restricted: bool
 
 
+class ExtensionShown(ExtensionOut):
+    """An extension as it is read."""
+
+    update_in_progress: bool = Field(
+        description="A change of it is not in Asterisk yet (R31); its task says why.", default=False
+    )
+
+
 class _ExtensionFields(TypedDict, total=False):
     label: Label | None
     type: ExtensionType | None

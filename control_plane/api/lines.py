@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Response
 
 from control_plane.api import documents
 from control_plane.api.context import Creating, Ports, Viewing, Writing, etag
@@ -13,6 +14,7 @@ from control_plane.api.line_schemas import (
     ExtensionIn,
     ExtensionOut,
     ExtensionPatch,
+    ExtensionShown,
 )
 from control_plane.api.paging import Listing, Paged
 from control_plane.api.schemas import (
@@ -20,8 +22,10 @@ from control_plane.api.schemas import (
     NumberOut,
     NumberPatch,
 )
-from control_plane.domain.entities import NumberStatus, PhoneNumber
+from control_plane.api.tasks import Moving
+from control_plane.domain.entities import PhoneNumber
 from control_plane.domain.extension import Extension
+from control_plane.plan.tasks import Subject
 from control_plane.ports import EntityKind
 from control_plane.service import extensions as use_cases
 from control_plane.service import numbers as number_cases
@@ -31,26 +35,6 @@ from control_plane.service.writing import given
 
 numbers = APIRouter(prefix="/numbers", tags=["numbers"])
 extensions = APIRouter(prefix="/organisations/{org}/extensions", tags=["extensions"])
-
-
-@numbers.get("", response_model=Listing[NumberOut], responses=documents.LIST)
-async def list_numbers(
-    viewing: Viewing,
-    paging: Paged,
-    org: Annotated[str | None, Query(description="Only numbers of this organisation.")] = None,
-    site: Annotated[str | None, Query(description="Only numbers of this site.")] = None,
-    status: Annotated[NumberStatus | None, Query(description="Only numbers of this status.")] = None,
-) -> dict[str, object]:
-    """Phone numbers; what is asked for is combined (R41)."""
-    model, view = viewing
-    return paging.listing(
-        (e164, number)
-        for e164, number in model.numbers.items()
-        if (org is None or number.org == org)
-        and (site is None or number.site == site)
-        and (status is None or number.status is status)
-        and view.sees(number)
-    )
 
 
 @numbers.post("", status_code=201, response_model=NumberOut, responses=documents.CREATE)
@@ -84,14 +68,20 @@ async def delete_number(write: Writing, e164: str) -> None:
     await write.removed()
 
 
-@extensions.get("", response_model=Listing[ExtensionOut], responses=documents.LIST)
-async def list_extensions(viewing: Viewing, paging: Paged, org: str) -> dict[str, object]:
+@extensions.get("", response_model=Listing[ExtensionShown], responses=documents.LIST)
+async def list_extensions(viewing: Viewing, paging: Paged, moving: Moving, org: str) -> dict[str, object]:
     """The organisation's extensions, by key."""
     model, view = viewing
     require_organisation(model, org)
     return paging.listing(
-        (key, e) for (owner, key), e in model.extensions.items() if owner == org and view.sees(e)
+        ((key, e) for (owner, key), e in model.extensions.items() if owner == org and view.sees(e)),
+        partial(_shown, moving),
     )
+
+
+def _shown(moving: frozenset[Subject], extension: Extension) -> ExtensionShown:
+    in_progress = ("extension", f"{extension.org}/{extension.key}") in moving
+    return ExtensionShown.model_validate(extension).model_copy(update={"update_in_progress": in_progress})
 
 
 @extensions.post("", status_code=201, response_model=ExtensionOut, responses=documents.CREATE)
@@ -101,12 +91,14 @@ async def create_extension(write: Creating, org: str, body: Annotated[ExtensionI
     return write.done(saved, f"/organisations/{org}/extensions/{saved.entity.key}")
 
 
-@extensions.get("/{key}", response_model=ExtensionOut, responses=documents.READ)
-async def get_extension(ports: Ports, response: Response, org: str, key: str) -> Extension:
+@extensions.get("/{key}", response_model=ExtensionShown, responses=documents.READ)
+async def get_extension(
+    ports: Ports, response: Response, moving: Moving, org: str, key: str
+) -> ExtensionShown:
     """One extension."""
     model, version = await model_with_version(ports.store, EntityKind.EXTENSION, (org, key))
     response.headers["ETag"] = etag(version)
-    return model.extensions[org, key]
+    return _shown(moving, model.extensions[org, key])
 
 
 @extensions.patch("/{key}", response_model=ExtensionOut, responses=documents.PATCH)

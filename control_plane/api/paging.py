@@ -46,12 +46,13 @@ class Paging:
     ) -> dict[str, object]:
         """The page as a Listing's fields; `shown` says what is shown of an entity, where not the entity."""
         found = page(rows, self.after, self.limit)
-        following = None if found.following is None else _cursor_of(found.following)
+        following = None if found.following is None else cursor_of(found.following)
         items = list(found.items) if shown is None else [shown(item) for item in found.items]
         return {"items": items, "next": following}
 
 
-def _cursor_of(key: str) -> str:
+def cursor_of(key: str) -> str:
+    """`key` as the caller gets it: opaque, and safe in an address."""
     return base64.urlsafe_b64encode(key.encode()).decode()
 
 

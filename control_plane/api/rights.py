@@ -123,6 +123,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "rotate_device_password": Rule(WRITE | SECRETS, OWN_CHANGES),
     # numbers
     "list_numbers": Rule(READ, EVERYBODY, filtered=True),
+    "export_numbers": Rule(READ, EVERYBODY, filtered=True),
     "create_number": Rule(
         WRITE,
         POOL_CHANGES,
@@ -162,6 +163,9 @@ RULES: Final[Mapping[str, Rule]] = {
     # questions
     "explain": Rule(READ, OPERATOR_READS),
     "list_audit": Rule(READ, OPERATOR_READS),
+    # decommission
+    "decommission_organisation": Rule(WRITE, OPERATOR_CHANGES),
+    "get_decommission": Rule(READ, TENANT_READS),
     # tasks
     "list_tasks": Rule(READ, OPERATOR_READS),
     "get_task": Rule(READ, OPERATOR_READS),

@@ -16,6 +16,7 @@ from control_plane.domain.entities import (
     POLL_MAX_S,
     POLL_MIN_S,
     Country,
+    Decommission,
     DialledDigits,
     HostName,
     HostPort,
@@ -61,6 +62,7 @@ class OrganisationOut(Out):
     id: str
     name: str
     kind: OrganisationKind
+    decommission: Decommission
 
 
 class _OrganisationFields(TypedDict, total=False):

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from control_plane.api.node_schemas import StepOut
 from control_plane.apply.outcome import Outcome
+from control_plane.plan.changes import Drift
 from control_plane.plan.tasks import TaskKind, TaskState
 
 
@@ -18,9 +18,17 @@ class ObjectOut(BaseModel):
     key: str = Field(examples=["acme/100"])
 
 
-class TaskStepOut(StepOut):
-    """One step of a task, and what became of it."""
+class TaskStepOut(BaseModel):
+    """One step of a task, and what became of it; of a push the same as in its plan."""
 
+    op: str = Field(examples=["put"])
+    artefact: str
+    reason: str
+    drift: Drift
+    unit: str | None
+    secret: bool
+    touches_calls: bool
+    diff: list[str] = Field(description="Secrets are masked.")
     outcome: Outcome
     why: str | None
 

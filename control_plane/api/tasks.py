@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 
 from control_plane.api import documents
+from control_plane.api.caller import Calling
 from control_plane.api.context import ApiPorts, Ports
 from control_plane.api.task_schemas import TaskOut, TaskPage
-from control_plane.plan.tasks import Task, TaskFilter, TaskKind, TaskState
+from control_plane.plan.tasks import Subject, Task, TaskFilter, TaskKind, TaskState
+from control_plane.service import leaving
 from control_plane.service import tasks as use_cases
 from control_plane.service.tasks import Nodes
+from control_plane.service.writing import By
 
 TaskId = Annotated[int, Path(ge=1, le=2**53)]
 
@@ -51,10 +54,12 @@ async def get_task(ports: Ports, task: TaskId) -> dict[str, Any]:
 
 
 @router.post("/{task}/retry", status_code=202, response_model=TaskOut, responses=documents.RETRY)
-async def retry_task(ports: Ports, task: TaskId) -> dict[str, Any]:
+async def retry_task(ports: Ports, caller: Calling, task: TaskId) -> dict[str, Any]:
     """Try again at once what is not done; the answer does not wait for the outcome."""
     found = await use_cases.get_task(ports.tasks, pushes_of(ports), task)
     use_cases.require_retriable(found)
+    if found.kind is TaskKind.DECOMMISSION and found.org is not None:
+        await leaving.request(ports.store, ports.tasks, By(caller.name), found.org)
     if found.node is not None and found.node in ports.nodes:
         ports.nodes[found.node].reconciler.retry()
     return _shown(ports, found)
@@ -63,6 +68,14 @@ async def retry_task(ports: Ports, task: TaskId) -> dict[str, Any]:
 def pushes_of(ports: ApiPorts) -> Nodes:
     """The running pushes, by node."""
     return {name: node.reconciler.tasks for name, node in ports.nodes.items()}
+
+
+async def _moving(ports: Ports) -> frozenset[Subject]:
+    return await use_cases.in_progress(ports.tasks, pushes_of(ports))
+
+
+Moving = Annotated[frozenset[Subject], Depends(_moving)]
+"""What an open push is about: it shows "Update in progress" (R31)."""
 
 
 def _shown(ports: ApiPorts, task: Task) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from control_plane.adapters.ami import AmiLink
@@ -19,6 +20,7 @@ from control_plane.apply.publisher import Publisher
 from control_plane.apply.reconciler import Reconciler
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.errors import AsteriskError
+from control_plane.service.decommissioner import Decommissioner
 from control_plane.service.notify import Outbox
 from control_plane.store import SqlStore
 
@@ -36,6 +38,7 @@ class ControlPlane:
     guard: Guard
     outbox: Outbox
     observer: Observer
+    decommissioner: Decommissioner
     publisher: Publisher
     published: PublishedFile
 
@@ -63,6 +66,7 @@ async def running(wiring: Wiring) -> AsyncIterator[ControlPlane]:
             _start("outbox", plane.outbox.run()),
             _start("observer", plane.observer.run()),
             _start("publisher", plane.publisher.run()),
+            _start("decommissions", plane.decommissioner.run()),
         ]
         try:
             yield plane
@@ -92,7 +96,17 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
     published = wiring.published()
     publisher = wiring.publisher(store, published)
     reconciler = wiring.reconciler(store, link)
-    return ControlPlane(wiring, store, link, reconciler, guard, outbox, observer, publisher, published)
+    leaving = Decommissioner(store, store, clock, wiring.number_policy, partial(_pushed, reconciler))
+    return ControlPlane(
+        wiring, store, link, reconciler, guard, outbox, observer, leaving, publisher, published
+    )
+
+
+async def _pushed(reconciler: Reconciler, revision: int, within_s: float) -> str | None:
+    """Why Asterisk was not seen to hold a revision in time; None: it was."""
+    if await reconciler.wait_pushed(revision, within_s):
+        return None
+    return reconciler.problem or f"Asterisk was not seen to hold the change within {within_s:g} s."
 
 
 async def _connect(link: AmiLink) -> None:

@@ -58,13 +58,16 @@ def number_as_dict(number: PhoneNumber) -> dict[str, Any]:
     return found
 
 
-def _row(number: PhoneNumber) -> tuple[str, ...]:
+def status_text(number: PhoneNumber) -> str:
+    """The status as people read it, and where PENDING leads."""
     status = number.status.value.upper()
-    if number.pending_to is not None:
-        status += f" (becoming {number.pending_to.value.upper()})"
+    return status if number.pending_to is None else f"{status} (becoming {number.pending_to.value.upper()})"
+
+
+def _row(number: PhoneNumber) -> tuple[str, ...]:
     return (
         f"{number.e164}{' (main)' if number.main else ''}",
-        status,
+        status_text(number),
         number.org or "",
         number.extension or "",
         assignment_of(number).text if number.org else "",
@@ -97,25 +100,6 @@ async def _stepped(wiring: Wiring, text: str, step: Step) -> tuple[str, int, boo
         before = await store.revision()
         saved = await step(store, e164)
         return e164, saved.version, saved.version > before
-
-
-@number_app.command("list")
-def number_list(
-    site: Annotated[str | None, typer.Option("--site", help="Only numbers of this site.")] = None,
-    org: Annotated[str | None, typer.Option("--org", help="Only numbers of this organisation.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List numbers with their status and whose they are."""
-    model = run(read_model(wire()))
-    found = [
-        model.numbers[e164]
-        for e164 in sorted(model.numbers)
-        if site in (None, model.numbers[e164].site) and org in (None, model.numbers[e164].org)
-    ]
-    if as_json:
-        print_json([number_as_dict(number) for number in found])
-    else:
-        table("", _COLUMNS, (_row(number) for number in found))
 
 
 @number_app.command("show")

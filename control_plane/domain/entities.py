@@ -88,12 +88,22 @@ class OrganisationKind(StrEnum):
     OCCUPIER = "occupier"
 
 
+class Decommission(StrEnum):
+    """How far an occupier is on its way out (R34)."""
+
+    NONE = "none"
+    PENDING = "pending"
+    FAILED = "failed"
+    DECOMMISSIONED = "decommissioned"
+
+
 class Organisation(Entity):
-    """An operator or an occupier (R1)."""
+    """An operator or an occupier (R1). While `decommission` is set, its numbers cannot be changed (R35)."""
 
     id: Slug
     name: Label
     kind: OrganisationKind = OrganisationKind.OCCUPIER
+    decommission: Decommission = Decommission.NONE
 
 
 class SiteProvisioning(Entity):

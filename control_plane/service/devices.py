@@ -14,7 +14,7 @@ from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.credentials import new_device_id, new_password
 from control_plane.service.extensions import release_handsets, without_device
 from control_plane.service.messages import build
-from control_plane.service.rules import require_device, require_extension
+from control_plane.service.rules import require_device, require_extension, require_not_leaving
 from control_plane.service.writing import By, Saved, patched, require_version
 
 Changes = Mapping[str, object]
@@ -61,6 +61,7 @@ async def create_device(store: Store, by: By, ident: ExtensionId, values: Change
     device = new_device(ident, values)
     async with store.transaction(by.actor) as tx:
         require_extension(tx.model, ident)
+        require_not_leaving(tx.model, ident[0])
         _require_one_of_a_kind(tx.model, device)
         return _put(tx, device)
 
@@ -89,6 +90,7 @@ async def patch_device(
     """
     async with store.transaction(by.actor) as tx:
         before = require_device(tx.model, ident, device_id)
+        require_not_leaving(tx.model, ident[0])
         require_version(tx, by, EntityKind.DEVICE, (device_id,))
         wanted = dict(changes)
         if "transport" in wanted and "srtp" not in wanted:
@@ -104,6 +106,7 @@ async def rotate_password(store: Store, by: By, ident: ExtensionId, device_id: s
     """
     async with store.transaction(by.actor) as tx:
         before = require_device(tx.model, ident, device_id)
+        require_not_leaving(tx.model, ident[0])
         require_version(tx, by, EntityKind.DEVICE, (device_id,))
         return _put(tx, before.model_copy(update={"sip_password": SecretStr(new_password())}))
 
@@ -116,6 +119,7 @@ async def delete_device(store: Store, by: By, ident: ExtensionId, device_id: str
     async with store.transaction(by.actor) as tx:
         model = tx.model
         device = require_device(model, ident, device_id)
+        require_not_leaving(tx.model, ident[0])
         require_version(tx, by, EntityKind.DEVICE, (device_id,))
         tx.put(without_device(model.extensions[ident], device))
         release_handsets(tx, (device,))

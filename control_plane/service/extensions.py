@@ -16,9 +16,9 @@ from control_plane.service.messages import build
 from control_plane.service.rules import (
     require_extension,
     require_new,
-    require_organisation,
     require_reference,
     require_site,
+    require_tenant,
     require_unused,
 )
 from control_plane.service.writing import By, Saved, merged, patched, require_version
@@ -56,7 +56,7 @@ def new_extension(model: Model, values: Changes) -> Extension:
     if not wanted.get("voicemail_pin"):
         wanted["voicemail_pin"] = new_pin()
     extension = build(Extension, wanted)
-    require_organisation(model, extension.org)
+    require_tenant(model, extension.org)
     problem = key_problem(extension.key)
     if problem is not None:
         raise InvalidField("key", problem)

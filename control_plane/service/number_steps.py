@@ -7,6 +7,10 @@ from control_plane.domain.entitlement import numbers_of, services_free
 from control_plane.domain.lifecycle import Circumstances, Event, next_state
 from control_plane.domain.model import Model
 from control_plane.service.number_policy import NumberPolicy
+from control_plane.service.rules import require_not_leaving
+
+_OF_THE_LEAVING = frozenset({Event.CONFIRM, Event.DECOMMISSION})
+"""What may still happen to the numbers of an organisation that is being decommissioned (R35)."""
 
 
 def circumstances(
@@ -41,6 +45,8 @@ def moved(
 
     Raises: IllegalTransition.
     """
+    if event not in _OF_THE_LEAVING:
+        require_not_leaving(model, org or number.org)
     return stepped(number, event, circumstances(model, number, event, policy, org or number.org))
 
 

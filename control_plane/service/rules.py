@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from typing import TypeVar
 
-from control_plane.domain.entities import Occupancy, Organisation, Site
+from control_plane.domain.entities import Decommission, Occupancy, Organisation, Site
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.domain.regions import RegionCode
-from control_plane.errors import Conflict, InvalidField, UnknownEntity
+from control_plane.errors import Conflict, IllegalTransition, InvalidField, UnknownEntity
 
 K = TypeVar("K")
 V = TypeVar("V")
 
+_LEAVING = {
+    Decommission.PENDING: "is being decommissioned",
+    Decommission.FAILED: "is being decommissioned, which failed so far",
+    Decommission.DECOMMISSIONED: "is decommissioned",
+}
 _NAMED_AT_MOST = 5
 """How many obstacles a message names before it counts the rest."""
 
@@ -31,6 +36,31 @@ def _found(rows: Mapping[K, V], key: K, kind: str) -> V:
 def require_organisation(model: Model, org: str) -> Organisation:
     """Raises: UnknownEntity."""
     return _found(model.organisations, org, "organisation")
+
+
+def require_not_leaving(model: Model, org: str | None) -> None:
+    """Raises: IllegalTransition (R35)."""
+    found = model.organisations.get(org) if org is not None else None
+    if found is not None and found.decommission is not Decommission.NONE:
+        raise IllegalTransition(
+            f"{found.name} {_LEAVING[found.decommission]}: all controls relating to its numbers are disabled."
+        )
+
+
+def require_tenant(model: Model, org: str) -> Organisation:
+    """An organisation that may be given something. Raises: UnknownEntity, IllegalTransition (R35)."""
+    found = require_organisation(model, org)
+    require_not_leaving(model, org)
+    return found
+
+
+def require_search_enabled(model: Model, org: str | None, search: str) -> None:
+    """Raises: IllegalTransition (R37)."""
+    found = model.organisations.get(org) if org is not None else None
+    if search and found is not None and found.decommission is not Decommission.NONE:
+        raise IllegalTransition(
+            f"{found.name} {_LEAVING[found.decommission]}: the search is disabled. List without search."
+        )
 
 
 def require_site(model: Model, site: str) -> Site:

@@ -13,8 +13,8 @@ from control_plane.service.messages import build
 from control_plane.service.rules import (
     require_new,
     require_occupancy,
-    require_organisation,
     require_site,
+    require_tenant,
     require_unused,
 )
 from control_plane.service.writing import By, Saved, patched, require_version
@@ -33,7 +33,7 @@ async def create_occupancy(store: Store, by: By, values: Changes) -> Saved[Occup
     occupancy = build(Occupancy, {**values, "authorization_code": None})
     key = (occupancy.org, occupancy.site)
     async with store.transaction(by.actor) as tx:
-        require_organisation(tx.model, occupancy.org)
+        require_tenant(tx.model, occupancy.org)
         require_site(tx.model, occupancy.site)
         require_new(tx.model.occupancies, key, "site", f"occupancy {occupancy.org}/{occupancy.site}")
         tx.put(occupancy)
@@ -109,7 +109,7 @@ async def create_person(store: Store, by: By, values: Changes) -> Saved[Person]:
     """Raises: UnknownEntity, InvalidField, Conflict."""
     person = build(Person, values)
     async with store.transaction(by.actor) as tx:
-        require_organisation(tx.model, person.org)
+        require_tenant(tx.model, person.org)
         require_new(tx.model.people, person.id, "id", f"person {person.id}")
         tx.put(person)
         version = tx.version(EntityKind.PERSON, (person.id,))

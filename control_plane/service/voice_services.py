@@ -17,7 +17,7 @@ from control_plane.service.allocation import pick_free, put_allocated
 from control_plane.service.messages import build
 from control_plane.service.number_life import put_activated
 from control_plane.service.number_policy import NumberPolicy
-from control_plane.service.rules import require_new, require_organisation, require_site
+from control_plane.service.rules import require_new, require_site, require_tenant
 from control_plane.service.writing import By, Saved, require_version
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ async def add_service(
     """
     async with store.transaction(by.actor) as tx:
         model = tx.model
-        require_organisation(model, where[0])
+        require_tenant(model, where[0])
         site = require_site(model, where[1])
         require_new(model.services, where, "site", f"the voice service of {where[0]} at {where[1]}")
         service = build(VoiceService, {"org": where[0], "site": where[1], "quantity": quantity})

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from control_plane.domain.entities import Entity
+from control_plane.domain.model import Model
 from control_plane.errors import InvalidField, StaleVersion
 from control_plane.ports import EntityKey, EntityKind, Transaction
 from control_plane.service.messages import build
+from control_plane.service.rules import require_not_leaving
 
 E = TypeVar("E", bound=Entity)
 
@@ -31,7 +33,11 @@ class Saved(Generic[E]):
 
 
 def require_version(tx: Transaction, by: By, kind: EntityKind, key: EntityKey) -> None:
-    """Raises StaleVersion when the entity is not one the writer has seen."""
+    """Nothing, when the writer may change the entity and has seen it as it is.
+
+    Raises: IllegalTransition (its organisation is leaving, R35), StaleVersion.
+    """
+    require_not_leaving(tx.model, _owner(tx.model, kind, key))
     if by.expected is None:
         return
     version = tx.version(kind, key)
@@ -40,6 +46,21 @@ def require_version(tx: Transaction, by: By, kind: EntityKind, key: EntityKey) -
             f"The {kind} {'/'.join(key)} has changed since you read it (it is now version {version}): "
             "read it again and repeat the change."
         )
+
+
+def _owner(model: Model, kind: EntityKind, key: EntityKey) -> str | None:
+    """Whose the entity is; a device is looked for through its extension, by who changes it."""
+    match kind:
+        case EntityKind.NUMBER:
+            number = model.numbers.get(key[0])
+            return number.org if number is not None else None
+        case EntityKind.PERSON:
+            person = model.people.get(key[0])
+            return person.org if person is not None else None
+        case EntityKind.ORGANISATION | EntityKind.SITE | EntityKind.TRUNK | EntityKind.DEVICE:
+            return None
+        case _:
+            return key[0]
 
 
 def given(values: Mapping[str, object]) -> dict[str, object]:

@@ -31,6 +31,7 @@ async def test_a_patch_changes_only_what_is_given_and_says_which_revision_has_it
     after = await api.ok("PATCH", E100, json=body)
     expected = before.json() | {"dnd": True}
     expected["forwarding"]["extensions"] = ["102"]
+    del expected["update_in_progress"]  # a write is not in Asterisk yet when it is answered
     assert after.json() == expected
     revision = await api.store.revision()
     assert after.headers["X-Revision"] == str(revision)
@@ -72,7 +73,8 @@ async def test_of_writers_at_the_same_time_with_the_same_version_one_wins(api: A
     )
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
     winner = next(answer for answer in answers if answer.status_code == 200)
-    assert (await api.ok("GET", E100)).json() == winner.json()
+    now = (await api.ok("GET", E100)).json()
+    assert now == winner.json() | {"update_in_progress": now["update_in_progress"]}
 
 
 async def test_another_entitys_change_leaves_the_version_alone(api: Api) -> None:
@@ -324,4 +326,5 @@ async def test_the_document_is_open_and_every_operation_tells_its_errors(api: Ap
             assert method != "patch" or {"404", "409", "412", "422"} <= codes
             for code, described in operation["responses"].items():
                 kinds = set(described.get("content", {}))
-                assert kinds <= ({"application/problem+json"} if code >= "400" else {"application/json"})
+                fine = {"text/csv"} if path.endswith(".csv") else {"application/json"}
+                assert kinds <= ({"application/problem+json"} if code >= "400" else fine)

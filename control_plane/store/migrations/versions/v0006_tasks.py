@@ -1,4 +1,4 @@
-"""What became of each change that has to reach Asterisk or a handset."""
+"""What became of each change that has to reach Asterisk or a handset; which organisations are leaving."""
 
 from __future__ import annotations
 
@@ -35,3 +35,4 @@ def upgrade() -> None:
         sa.UniqueConstraint("node", "revision", name="uq_tasks_node_revision"),
     )
     op.create_index("ix_tasks_state_id", "tasks", ["state", "id"])
+    op.add_column("organisations", sa.Column("decommission", sa.Text, nullable=False, server_default="none"))
