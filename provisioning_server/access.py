@@ -7,6 +7,7 @@ answer, after the same work, at the same time after the question.
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -20,6 +21,8 @@ from provisioning_server.journal import Fetch, Journal
 from provisioning_server.login import BasicLogin, DigestLogin, Logins, Verdict
 from provisioning_server.names import Area, Asked, mac_of, spellings
 from provisioning_server.store import Credential, Device, PublishedFile, PublishedStore
+
+logger = logging.getLogger(__name__)
 
 NOBODY = Device(
     mac="",
@@ -198,8 +201,10 @@ class Access:
         found = self._store.device(mac)
         device = found or NOBODY
         file = self._file_of(mac, asked.name, bootstrap=True)
-        if found is None:
-            self._guard.named(request.address, mac, request.now)
+        if found is None and self._guard.named(request.address, mac, request.now):
+            logger.warning(
+                "event=limit scheme=%s address=%s reason=MACs", request.scheme.value, request.address
+            )
         reason = _why_no_enrolment(device, request, self._journal)
         if seen is not None and seen != mac:
             reason = "two MACs"

@@ -189,9 +189,10 @@ class Application:
         if fetch is None:
             return
         self.context.journal.fetched(fetch)
-        if fetch.etag is not None and asked.area is Area.DEVICE:
+        journal = self.context.journal
+        if fetch.etag is not None and asked.area is Area.DEVICE and not journal.is_bound(fetch.mac):
             fingerprint = request.identity.fingerprint if request.identity else None
-            self.context.journal.bind(fetch.mac, fingerprint, source_network(request.address))
+            journal.bind(fetch.mac, fingerprint, source_network(request.address))
 
     def _log(self, level: int, event: str, request: Request, raw_path: bytes, **more: object) -> None:
         details = " ".join(f"{name}={value!s}".replace(" ", "_") for name, value in more.items())

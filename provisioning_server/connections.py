@@ -31,6 +31,8 @@ GRACE_S = 5.0
 """How long requests in flight may take when the server is told to stop."""
 _FLUSH_S = 5.0
 """How long a client may take to read the last bytes of an answer after which we close."""
+_BODY_SLACK = 65_536
+"""What is still read of a body that is too large, so that the client sees our answer and not a reset."""
 _OUT_OF_FILES_S = 0.1
 _BACKLOG = 2048
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -80,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._address = address
         self._unparsed = 0
         self._header_left = settings.header_bytes
-        self._body_left = settings.upload_bytes
+        self._body_left = settings.upload_bytes + _BODY_SLACK
         self._in_header = True
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -118,7 +120,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_header = True
         self._unparsed = 0
         self._header_left = self._settings.header_bytes
-        self._body_left = self._settings.upload_bytes
+        self._body_left = self._settings.upload_bytes + _BODY_SLACK
         if self.cycle is not None and self.cycle.response_complete:
             self._due(self._settings.header_s)
 

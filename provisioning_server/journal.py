@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,10 +58,15 @@ class Fetch:
     user_agent: str
     etag: str | None = None
     version: str | None = None
+    count: int = 1
+    at: float = 0.0
+    """Unix time; the journal sets it."""
 
 
 def printable(text: str, limit: int = _MAX_TEXT) -> str:
     """`text` as it may stand in a journal or log: printable ASCII, not too long."""
+    if text.isascii() and text.isprintable():
+        return text[:limit]
     return "".join(char if " " <= char <= "~" else "?" for char in text[:limit])
 
 
@@ -73,7 +79,7 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._spent: set[str] = set()
         self._bound: set[str] = set()
-        self._fetches: dict[tuple[str, str], dict[str, Any]] = {}
+        self._fetches: dict[tuple[str, str], Fetch] = {}
         self._new_bound: list[tuple[str, str | None, str, str]] = []
         self._dropped = 0
 
@@ -106,22 +112,17 @@ class Journal:
         """Takes note of a fetch; a second or so later it is in the file."""
         key = (fetch.mac, fetch.name)
         before = self._fetches.get(key)
-        if before is None and len(self._fetches) >= _MAX_PENDING:
+        if before is not None:
+            fetch.count += before.count
+        elif len(self._fetches) >= _MAX_PENDING:
             self._dropped += 1
             return
-        self._fetches[key] = {
-            "mac": fetch.mac,
-            "name": printable(fetch.name),
-            "at": _now(),
-            "status": fetch.status,
-            "etag": fetch.etag,
-            "version": fetch.version,
-            "scheme": fetch.scheme,
-            "address": fetch.address,
-            "user_agent": printable(fetch.user_agent),
-            "count": (before["count"] if before else 0) + 1,
-            "limit": NAMES_PER_DEVICE,
-        }
+        fetch.at = time.time()
+        self._fetches[key] = fetch
+
+    def is_bound(self, mac: str) -> bool:
+        """Whether it is known from where the device logged in first."""
+        return mac in self._bound
 
     def bind(self, mac: str, certificate: str | None, network: str) -> None:
         """Takes note of where a device logged in first; later ones change nothing."""
@@ -198,11 +199,11 @@ class Journal:
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
         return self._opened().execute(statement, values).rowcount
 
-    def _put(self, fetches: list[dict[str, Any]], bound: list[tuple[str, str | None, str, str]]) -> None:
+    def _put(self, fetches: list[Fetch], bound: list[tuple[str, str | None, str, str]]) -> None:
         connection = self._opened()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(_PUT_FETCH, fetches)
+            connection.executemany(_PUT_FETCH, map(_row, fetches))
             connection.executemany(_PUT_BOUND, bound)
             connection.execute("COMMIT")
         except sqlite3.Error:
@@ -216,5 +217,25 @@ class Journal:
         return self._connection
 
 
+def _row(fetch: Fetch) -> dict[str, Any]:
+    return {
+        "mac": fetch.mac,
+        "name": printable(fetch.name),
+        "at": _moment(fetch.at),
+        "status": fetch.status,
+        "etag": fetch.etag,
+        "version": fetch.version,
+        "scheme": fetch.scheme,
+        "address": fetch.address,
+        "user_agent": printable(fetch.user_agent),
+        "count": fetch.count,
+        "limit": NAMES_PER_DEVICE,
+    }
+
+
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _moment(time.time())
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -28,6 +28,7 @@ _MAC = 16
 _COUNT = re.compile(r"[0-9a-fA-F]{1,8}")
 _ONLY = 1 << 32
 """A count above all that fit into eight digits: after it, none is new."""
+_ESCAPED = re.compile(r"\\(.)")
 _PARAMETER = re.compile(r'([A-Za-z0-9*_-]{1,20})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,\s*|$)')
 BASIC_ONLY = re.compile(r"algo|panasonic|aastra|mitel|snom|dag\d", re.IGNORECASE)
 """User-Agents of families that cannot do Digest, or fall over when both are offered."""
@@ -66,9 +67,10 @@ class BasicLogin(NamedTuple):
 class _Used:
     """Which counts of one nonce were used: the highest, and a bit for each of those just below it."""
 
-    __slots__ = ("bits", "highest")
+    __slots__ = ("bits", "highest", "made")
 
-    def __init__(self) -> None:
+    def __init__(self, made: float) -> None:
+        self.made = made
         self.highest = 0
         self.bits = 0
 
@@ -110,7 +112,8 @@ def _parsed_digest(text: str) -> DigestLogin | None:
         name = match[1].lower()
         if name in found:
             return None  # two of one name: whoever stands between us may have read the other
-        found[name] = re.sub(r"\\(.)", r"\1", match[2]) if match[2] is not None else match[3]
+        value = match[3] if match[2] is None else match[2]
+        found[name] = _ESCAPED.sub(r"\1", value) if "\\" in value else value
         at = match.end()
     if not {"username", "nonce", "uri", "response"} <= found.keys():
         return None
@@ -189,6 +192,9 @@ class Logins:
 
     def _made(self, nonce: str) -> float | None:
         """When a nonce was made; None when it is not one of ours."""
+        used = self._used.get(nonce)
+        if used is not None:
+            return used.made
         try:
             raw = base64.b64decode(nonce, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
@@ -205,10 +211,10 @@ class Logins:
         count = int(login.nc, 16) if login.qop else _ONLY
         used = self._used.get(login.nonce)
         if used is None:
-            used = self._used[login.nonce] = _Used()
+            used = self._used[login.nonce] = _Used(made)
             if len(self._used) > USED_NONCES:
-                gone, _ = self._used.popitem(last=False)
-                self._forgotten = max(self._forgotten, self._made(gone) or self._forgotten)
+                _, gone = self._used.popitem(last=False)
+                self._forgotten = max(self._forgotten, gone.made)
         return count > 0 and used.take(count)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from control_plane.adapters.engine import docker
 from control_plane.render.artefacts import OWNED_ROWS
-from tests.bench import calls, changes, lookups, pushes
+from tests.bench import calls, changes, lookups, provisioning, pushes
 from tests.bench.child import Plane, plane_of
 from tests.bench.figures import Report, say
 from tests.bench.load import Load, Loaded, made
@@ -17,7 +17,18 @@ from tests.bench.sip import Registrar
 from tests.lab import RunningLab, remove_orphans, running_lab_in
 
 SIZES = "100,1000,10000"
-GROUPS = ("push", "audit", "memory", "dnd", "password", "register", "calls", "explain", "mailboxes")
+GROUPS = (
+    "push",
+    "audit",
+    "memory",
+    "dnd",
+    "password",
+    "register",
+    "calls",
+    "explain",
+    "mailboxes",
+    "provisioning",
+)
 PUSHES = {100: 5, 1_000: 4, 10_000: 3}
 
 
@@ -104,7 +115,10 @@ def main() -> None:
         parser.error(f"--only: {', '.join(sorted(only - frozenset(GROUPS)))} is none of {', '.join(GROUPS)}")
     remove_orphans()
     report = Report()
-    for n in sorted(int(size) for size in given.sizes.split(",")):
+    if "provisioning" in only:
+        provisioning.provisioning(report)
+    sizes = given.sizes if only - {"provisioning"} else ""
+    for n in sorted(int(size) for size in sizes.split(",") if size):
         with tempfile.TemporaryDirectory(prefix="wirechief-bench-") as directory:
             say(f"starting a lab for {n} extensions")
             with running_lab_in(Path(directory) / "state", guard_max_failures=0) as lab:

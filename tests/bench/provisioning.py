@@ -1,0 +1,279 @@
+"""The provisioning server under load: files of 10 000 devices, against a file that needs no looking up."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import random
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.figures import Figure, Report, percentile, process_cpu_s, process_rss_mib, say
+from tests.provisioning import free_address
+from tests.published import REALM, Entry, File, Publisher, md5, sha256
+
+DEVICES = 10_000
+CONNECTIONS = 50
+ROUND_S = 2.0
+ROUNDS = 4
+GOAL = 0.7
+START_S = 30.0
+PORT = 8443
+CONFIG_BYTES = 8_192
+COMMON = "y000000000096.cfg"
+STATIC = "static.cfg"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running server and how to reach it."""
+
+    host: str
+    pid: int
+    trust: ssl.SSLContext
+
+
+class Connection:
+    """One keep-alive connection over TLS; as little Python as can be, because it runs on the same machine."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def to(cls, target: Target) -> Connection:
+        return cls(*await asyncio.open_connection(target.host, PORT, ssl=target.trust))
+
+    async def ask(self, path: str, header: str = "") -> tuple[int, bytes]:
+        """Status and header of the answer; its body is read and counted."""
+        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n{header}\r\n".encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        status = int(head[9:12])
+        if status != 304:
+            at = head.index(b"content-length: ") + 16
+            await self._reader.readexactly(int(head[at : head.index(b"\r", at)]))
+        return status, head
+
+    def close(self) -> None:
+        self._writer.transport.abort()
+
+
+def entry(number: int) -> Entry:
+    """One of the devices: a file as long as a real one, with a line of its own."""
+    mac = f"805ec0{number:06x}"
+    body = (f"#!version:1.0.0.1\naccount.1.password = {md5(mac)}\n" + "key = value\n" * 800)[:CONFIG_BYTES]
+    return Entry(mac, {f"{mac}.cfg": File(body.encode(), secret=True)})
+
+
+def basic(device: Entry) -> str:
+    """The device's login, as Basic."""
+    login = base64.b64encode(":".join(device.login).encode()).decode()
+    return f"Authorization: Basic {login}\r\n"
+
+
+def digest(device: Entry, nonce: str, count: int, path: str) -> str:
+    """The device's login for one request, as Digest."""
+    user, password = device.login
+    ha1, ha2 = md5(f"{user}:{REALM}:{password}"), md5(f"GET:{path}")
+    response = md5(f"{ha1}:{nonce}:{count:08x}:c:auth:{ha2}")
+    return (
+        f'Authorization: Digest username="{user}", realm="{REALM}", nonce="{nonce}", uri="{path}",'
+        f' qop=auth, nc={count:08x}, cnonce="c", response="{response}"\r\n'
+    )
+
+
+@contextmanager
+def running() -> Iterator[Target]:
+    """A server process of its own with every device published."""
+    with tempfile.TemporaryDirectory(prefix="wirechief-bench-") as directory:
+        state, host = Path(directory), free_address()
+        publisher = Publisher(state / "published" / "store.sqlite3")
+        static = File(b"x" * CONFIG_BYTES)
+        publisher.publish(
+            *map(entry, range(DEVICES)), common={STATIC: static, COMMON: File(b"#!version:1.0.0.1\n")}
+        )
+        publisher.close()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "provisioning_server"],
+            env=os.environ | _environment(state, host),
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait_for(state / "provisioning" / "provisioning.pid")
+            ca = state / "provisioning" / "tls" / "ca.crt"
+            yield Target(host, process.pid, ssl.create_default_context(cafile=str(ca)))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(START_S)
+
+
+def _environment(state: Path, host: str) -> dict[str, str]:
+    prefix = "WIRECHIEF_PROVISIONING_"
+    return {f"{prefix}STATE_DIR": str(state), f"{prefix}HOST": host, f"{prefix}HTTP_PORT": "0"}
+
+
+def _wait_for(pid_file: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while not (pid_file.exists() and "https://" in pid_file.read_text()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the provisioning server does not answer")
+        time.sleep(0.02)
+
+
+@dataclass
+class Round:
+    """What one kind of request came to in one round."""
+
+    requests: int = 0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    latencies: list[float] | None = None
+
+
+async def one_round(target: Target, kind: str, devices: Sequence[Entry]) -> Round:
+    """CONNECTIONS clients, each asking again as soon as it is answered, for ROUND_S."""
+    connections = [await Connection.to(target) for _ in range(CONNECTIONS)]
+    latencies: list[float] = []
+    end = time.perf_counter() + ROUND_S
+
+    async def client(number: int) -> None:
+        dice, connection, nonce, count = random.Random(number), connections[number], "", 0
+        expected = 304 if kind == "304" else 200
+        while time.perf_counter() < end:
+            device = devices[dice.randrange(len(devices))]
+            path, header = (
+                (f"/c/{STATIC}", "") if kind == "static" else (device.path(f"{device.mac}.cfg"), "")
+            )
+            if kind == "digest":
+                if not nonce:
+                    nonce = _nonce(await connection.ask(path))
+                count += 1
+                header = digest(device, nonce, count, path)
+            elif kind != "static":
+                header = basic(device)
+            if kind == "304":
+                header += f'If-None-Match: "{sha256(device.files[f"{device.mac}.cfg"].content)}"\r\n'
+            began = time.perf_counter()
+            status, _ = await connection.ask(path, header)
+            latencies.append(time.perf_counter() - began)
+            if status != expected:
+                raise RuntimeError(f"{kind}: status {status}")
+
+    cpu, began = process_cpu_s(target.pid), time.perf_counter()
+    await asyncio.gather(*map(client, range(CONNECTIONS)))
+    took, used = time.perf_counter() - began, process_cpu_s(target.pid) - cpu
+    for connection in connections:
+        connection.close()
+    return Round(len(latencies), took, used, latencies)
+
+
+def _nonce(answer: tuple[int, bytes]) -> str:
+    return answer[1].split(b'nonce="')[1].split(b'"')[0].decode()
+
+
+async def storm(target: Target, devices: Sequence[Entry]) -> tuple[list[float], int]:
+    """Every device boots: connects, logs in by digest and asks for each name of its sequence.
+
+    Returns how long each took, and how many requests there were. Raises RuntimeError for a wrong answer.
+    """
+    waiting = list(devices)
+    times: list[float] = []
+    requests = 0
+
+    async def booting() -> None:
+        nonlocal requests
+        while waiting:
+            device = waiting.pop()
+            began = time.perf_counter()
+            connection = await Connection.to(target)
+            names = (
+                (f"{device.mac}.boot", 404),
+                ("y000000000000.boot", 404),
+                (COMMON, 200),
+                (f"{device.mac}.cfg", 200),
+            )
+            nonce = _nonce(await connection.ask(device.path(names[0][0])))
+            for count, (name, expected) in enumerate(names, 1):
+                path = device.path(name)
+                status, _ = await connection.ask(path, digest(device, nonce, count, path))
+                if status != expected:
+                    raise RuntimeError(f"{name}: {status} instead of {expected}")
+            requests += 1 + len(names)
+            connection.close()
+            times.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(booting() for _ in range(4 * CONNECTIONS)))
+    return times, requests
+
+
+async def _measured(report: Report, target: Target) -> None:
+    devices = [entry(number) for number in range(DEVICES)]
+    before = process_rss_mib(target.pid)
+    say("provisioning: a boot storm")
+    cpu, began = process_cpu_s(target.pid), time.perf_counter()
+    times, requests = await storm(target, devices)
+    took, used = time.perf_counter() - began, process_cpu_s(target.pid) - cpu
+    notes: dict[str, object] = {
+        "load": f"{DEVICES} devices, TLS handshake, 401, four names each, {4 * CONNECTIONS} at a time",
+        "failures": 0,
+        "devices_per_s": round(len(times) / took),
+        "server_cpu_ms_per_device": round(used / len(times) * 1000, 2),
+        "requests": requests,
+    }
+    report.add(
+        Figure("provisioning_storm", DEVICES, tuple(times), "s", goal="no failure", met=True, notes=notes)
+    )
+    kinds = ("static", "basic", "digest", "304")
+    rounds: dict[str, list[Round]] = {kind: [] for kind in kinds}
+    for number in range(ROUNDS):
+        say(f"provisioning: requests, round {number + 1} of {ROUNDS}")
+        for kind in kinds:
+            rounds[kind].append(await one_round(target, kind, devices))
+    for kind in kinds:
+        _report(report, kind, rounds)
+    peak = process_rss_mib(target.pid)
+    report.add(
+        Figure(
+            "provisioning_memory",
+            DEVICES,
+            (peak,),
+            "MiB",
+            baseline=before,
+            notes={"baseline": "just started"},
+        )
+    )
+
+
+def _report(report: Report, kind: str, rounds: dict[str, list[Round]]) -> None:
+    mine, static = rounds[kind], rounds["static"]
+    rates = tuple(one.requests / one.seconds for one in mine)
+    base = percentile([one.requests / one.seconds for one in static], 0.5)
+    ratio = percentile(rates, 0.5) / base
+    latencies = [one for each in mine for one in each.latencies or ()]
+    notes: dict[str, object] = {
+        "connections": CONNECTIONS,
+        "bytes": 0 if kind == "304" else CONFIG_BYTES,
+        "latency_ms_p50": round(percentile(latencies, 0.5) * 1000, 2),
+        "latency_ms_p95": round(percentile(latencies, 0.95) * 1000, 2),
+        "server_cpu_us": round(sum(r.cpu_s for r in mine) / sum(r.requests for r in mine) * 1e6),
+    }
+    goal = None if kind == "static" else f"at least {GOAL} of a static file"
+    name = f"provisioning_{kind}"
+    report.add(
+        Figure(name, DEVICES, rates, "1/s", base, goal, None if goal is None else ratio >= GOAL, notes, ratio)
+    )
+
+
+def provisioning(report: Report) -> None:
+    """Every figure of the provisioning server."""
+    say(f"provisioning: {DEVICES} devices")
+    with running() as target:
+        asyncio.run(_measured(report, target))
