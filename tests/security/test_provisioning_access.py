@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import logging
-import statistics
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -71,9 +70,10 @@ async def test_the_time_a_refusal_takes_says_nothing(server: Server) -> None:
             began = time.perf_counter()
             await exchange(server, get(entry.path("boot.cfg")), tls=False)
             took.setdefault(name, []).append(time.perf_counter() - began)
-    middles = [statistics.median(times) for times in took.values()]
-    assert min(middles) >= REFUSED_S
-    assert max(middles) - min(middles) < REFUSED_S / 4, took
+    # The quickest of each, which a busy machine does not change.
+    quickest = [min(times) for times in took.values()]
+    assert min(quickest) >= REFUSED_S
+    assert max(quickest) - min(quickest) < REFUSED_S / 4, took
 
 
 async def test_enrolment_closed_unknown_and_open_to_others_look_alike(server: Server) -> None:
