@@ -138,6 +138,7 @@ class Wiring:
             sip_tls_port=sip.tls_port,
             year=self.clock.now().year,
             realm=PROVISIONING_REALM,
+            sip_realm=s.sip_realm,
             ca_pem=_text_or_nothing(self.state_dir / "provisioning" / "tls" / "ca.crt"),
             ntp_servers=s.ntp_servers,
             stun_server=s.stun_server or None,

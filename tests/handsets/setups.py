@@ -93,7 +93,8 @@ def server(**changes: object) -> Server:
     """Where it fetches."""
     plain = Server(
         url="https://prov.example.com/p/0f1e2d3c4b5a69788796a5b4c3d2e1f0/",
-        public_url="https://prov.example.com/",
+        public_url="https://prov.example.com/c/",
+        enrol_url="https://prov.example.com/",
         user="u805ec0a1",
         password=SecretStr("HttpPassword0000000000"),
         ca_pem=CA_PEM,

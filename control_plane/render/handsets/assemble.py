@@ -48,6 +48,7 @@ class Place:
     sip_tls_port: int
     year: int
     realm: str = "provisioning"
+    sip_realm: str = "asterisk"
     ca_pem: str = ""
     ntp_servers: tuple[str, ...] = ()
     stun_server: str | None = None
@@ -130,6 +131,7 @@ def _server(handset: Handset, site: Site, place: Place) -> Server:
         password=handset.http_password,
         interval_s=_spread(site.provisioning.interval_s, handset.mac),
         ca_pem=place.ca_pem,
+        enrol_url=place.url,
     )
 
 
@@ -158,6 +160,7 @@ def _line(model: Model, extension: Extension, device: Device, place: Place) -> L
         voicemail_code=voicemail if extension.has_mailbox else None,
         mwi=extension.has_mailbox,
         call_waiting=extension.rings_waiting_calls,
+        realm=place.sip_realm,
     )
 
 

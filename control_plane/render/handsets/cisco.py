@@ -193,7 +193,7 @@ def _files(
 ) -> tuple[HandsetFile, ...]:
     values = _values(setup, model, codecs)
     name = f"{setup.mac}.xml"
-    generic = render_xml("cisco/generic.xml.j2", {"public_url": setup.server.public_url})
+    generic = render_xml("cisco/generic.xml.j2", {"enrol_url": setup.server.enrol_url})
     return (
         HandsetFile(name, render_xml(template, values), XML_TYPE, secret=True),
         HandsetFile(

@@ -110,7 +110,7 @@ def _file(template: str, values: dict[str, object]) -> bytes:
 def _render(setup: HandsetSetup, model: CatalogueModel) -> tuple[HandsetFile, ...]:
     values = _values(setup, model)
     name = f"Config{setup.mac.upper()}.cfg"
-    by_model = _file("panasonic/model.cfg.j2", {"public_url": setup.server.public_url})
+    by_model = _file("panasonic/model.cfg.j2", {"enrol_url": setup.server.enrol_url})
     bootstrap = _file("panasonic/bootstrap.cfg.j2", values)
     return (
         HandsetFile(f"{model.name}.cfg", by_model, TEXT_TYPE, common=True),

@@ -98,6 +98,7 @@ class Server:
 
     `url` ends in "/" and holds the device's token: every file name is appended to it. `ca_name` is the name
     of the common file with the authority that signed the server's certificate, fetched at `public_url`.
+    `enrol_url`, with "/" at its end, is where a handset that knows nothing yet asks by its bare MAC.
     """
 
     url: str
@@ -107,6 +108,7 @@ class Server:
     interval_s: int = 86_400
     ca_name: str = "ca.crt"
     ca_pem: str = ""
+    enrol_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
