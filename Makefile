@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run down status test check unit bench docs format clean distclean
+.PHONY: help run down status test check lint unit bench docs format clean distclean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,18 +21,19 @@ down: $(BIN)/.ready ## Stop the lab; everything kept stays
 status: $(BIN)/.ready ## How the lab stands
 	@$(BIN)/wirechief lab status
 
-check: $(BIN)/.ready ## Format, lint, types, import contracts, unit tests (under a minute)
+check: lint unit ## Format, lint, types, import contracts, unit tests (about a minute)
+
+lint: $(BIN)/.ready ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/unit
 
-unit: $(BIN)/.ready ## The unit tests alone
-	$(BIN)/pytest -q tests/unit
+unit: $(BIN)/.ready ## The unit tests alone, on every core
+	$(BIN)/pytest -q -n auto tests/unit
 
-test: $(BIN)/.ready ## Every tier, real calls included; gets the machine ready by itself
-	$(BIN)/pytest tests
+test: unit ## Every tier, real calls included; gets the machine ready by itself
+	$(BIN)/pytest tests --ignore=tests/unit
 
 bench: $(BIN)/.ready ## Every figure, one JSON line each (about 6 minutes)
 	$(BIN)/python -m tests.bench
