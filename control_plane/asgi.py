@@ -70,6 +70,9 @@ def application(plane: ControlPlane) -> FastAPI:
         logins=Logins(plane.store, plane.store.sessions, Argon2Passwords(), wiring.clock),
         nodes={settings.node: node},
         policy=wiring.number_policy,
+        handsets=plane.provisioning,
+        publisher=plane.publisher,
+        follow_up=plane.follow_up,
     )
     return create_app(ports)
 

@@ -139,6 +139,10 @@ class NodeLink(Protocol):
         """AOR -> contact URI of what is registered now (PJSIPShowContacts)."""
         ...
 
+    async def notify(self, uri: str, event: str) -> None:
+        """Send a SIP NOTIFY with this Event header to one contact; whether it was taken, nobody tells."""
+        ...
+
     async def active_channels(self) -> int:
         """Number of channels up (CoreShowChannels/CoreStatus)."""
         ...

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS devices (
     window_id      TEXT,
     window_until   TEXT,
     user_agent     TEXT NOT NULL DEFAULT '',      -- regular expression the family's User-Agent matches; '' any
-    version        TEXT NOT NULL,                 -- digest over all files of the device
+    version        TEXT NOT NULL,                 -- digest over the files that are `secret`: the device's settings
     -- SHA-256("user:realm:password"), for handsets that do SHA-256 (RFC 7616 3.4.2).
     ha1_sha256          TEXT,
     ha1_sha256_previous TEXT,

@@ -12,11 +12,14 @@ from pydantic import SecretStr
 
 from control_plane.api.caller import Calling
 from control_plane.api.nodes import NodePorts
+from control_plane.apply.publisher import Publisher
 from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
-from control_plane.errors import InvalidField
+from control_plane.errors import InvalidField, PublishingFailed
 from control_plane.ports import Clock, Store, TaskStore
 from control_plane.service.devices import SipAddress
+from control_plane.service.follow_up import FollowUp
+from control_plane.service.handset_view import Provisioning
 from control_plane.service.logins import Logins
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.rights import View
@@ -44,6 +47,23 @@ class ApiPorts:
     nudge: Callable[[], None] = _nothing
     nodes: Mapping[str, NodePorts] = field(default_factory=dict)
     policy: NumberPolicy = field(kw_only=True)
+    handsets: Provisioning | None = None
+    publisher: Publisher | None = None
+    follow_up: FollowUp | None = None
+
+    @property
+    def provisioning(self) -> Provisioning:
+        """Raises: PublishingFailed where nothing is published."""
+        if self.handsets is None:
+            raise PublishingFailed("This control plane publishes nothing for handsets.")
+        return self.handsets
+
+    @property
+    def publishing(self) -> Publisher:
+        """Raises: PublishingFailed where nothing is published."""
+        if self.publisher is None:
+            raise PublishingFailed("This control plane publishes nothing for handsets.")
+        return self.publisher
 
 
 def etag(version: int) -> str:

@@ -24,6 +24,7 @@ from control_plane.errors import (
     InvariantViolation,
     LoginFailed,
     OutcomeUnknown,
+    PublishingFailed,
     StalePlan,
     StaleVersion,
     StoreBusy,
@@ -55,6 +56,7 @@ _STATUS: tuple[tuple[type[ControlPlaneError], int, str], ...] = (
     (Unreachable, 503, "asterisk-unreachable"),
     (OutcomeUnknown, 504, "outcome-unknown"),
     (AsteriskError, 502, "asterisk-refused"),
+    (PublishingFailed, 503, "publishing-failed"),
 )
 _REMEDIES = {
     401: "Send the header Authorization: Bearer with a token that is in force: your own, of a log-in, or the "

@@ -55,6 +55,22 @@ class Client:
         found: dict[str, Any] = self._ask("POST", f"/follow?revision={revision}&within_s={within_s:g}")
         return found
 
+    def publishing_plan(self) -> dict[str, Any]:
+        """What would be published for handsets now."""
+        found: dict[str, Any] = self._request("POST", "/provisioning/plan")
+        return found
+
+    def publishing_apply(self) -> dict[str, Any]:
+        """Publish what differs."""
+        found: dict[str, Any] = self._request("POST", "/provisioning/apply")
+        return found
+
+    def publishing_follow(self, revision: int, within_s: float) -> dict[str, Any]:
+        """Nudge publishing; how it stands when `revision` is published, or after `within_s`."""
+        path = f"/provisioning/follow?revision={revision}&within_s={within_s:g}"
+        found: dict[str, Any] = self._request("POST", path)
+        return found
+
     def calls(self, limit: int) -> list[dict[str, Any]]:
         """The last calls that ended, newest first."""
         found: list[dict[str, Any]] = self._ask("GET", f"/calls?limit={limit}")

@@ -21,6 +21,8 @@ from control_plane.apply.reconciler import Reconciler
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.errors import AsteriskError
 from control_plane.service.decommissioner import Decommissioner
+from control_plane.service.follow_up import FollowUp
+from control_plane.service.handset_view import Provisioning
 from control_plane.service.notify import Outbox
 from control_plane.store import SqlStore
 
@@ -41,6 +43,8 @@ class ControlPlane:
     decommissioner: Decommissioner
     publisher: Publisher
     published: PublishedFile
+    provisioning: Provisioning
+    follow_up: FollowUp
 
     def nudge(self) -> None:
         """The model changed: push it and publish it."""
@@ -67,6 +71,7 @@ async def running(wiring: Wiring) -> AsyncIterator[ControlPlane]:
             _start("observer", plane.observer.run()),
             _start("publisher", plane.publisher.run()),
             _start("decommissions", plane.decommissioner.run()),
+            _start("handsets", plane.follow_up.run()),
         ]
         try:
             yield plane
@@ -94,11 +99,26 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
     )
     observer = Observer(link, clock)
     published = wiring.published()
-    publisher = wiring.publisher(store, published)
+    told: list[FollowUp] = []
+    publisher = wiring.publisher(store, published, lambda macs: told[0].published(macs))
+    provisioning = wiring.provisioning(store, published, link, observer.registrations.get)
+    follow_up = FollowUp(provisioning, publisher.text_of)
+    told.append(follow_up)
     reconciler = wiring.reconciler(store, link)
     leaving = Decommissioner(store, store, clock, wiring.number_policy, partial(_pushed, reconciler))
     return ControlPlane(
-        wiring, store, link, reconciler, guard, outbox, observer, leaving, publisher, published
+        wiring,
+        store,
+        link,
+        reconciler,
+        guard,
+        outbox,
+        observer,
+        leaving,
+        publisher,
+        published,
+        provisioning,
+        follow_up,
     )
 
 

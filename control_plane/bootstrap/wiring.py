@@ -26,11 +26,12 @@ from control_plane.apply.state import Options
 from control_plane.bootstrap.locks import PidFile, exclusive_on
 from control_plane.domain.features import with_codes
 from control_plane.errors import LabError
-from control_plane.ports import Clock
+from control_plane.ports import Clock, NodeLink
 from control_plane.render.handsets.assemble import Place
 from control_plane.render.static import NodeStart
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
+from control_plane.service.handset_view import Provisioning, Registered
 from control_plane.service.number_life import confirm_numbers, forget_leftovers
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.settings import Settings
@@ -152,6 +153,12 @@ class Wiring:
     def journal(self) -> JournalFile:
         """What handsets fetched."""
         return JournalFile(self.state_dir / "provisioning" / "journal.sqlite3")
+
+    def provisioning(
+        self, store: SqlStore, published: PublishedFile, link: NodeLink, registered: Registered
+    ) -> Provisioning:
+        """What operators see of handsets."""
+        return Provisioning(store, published, self.journal, self.clock, registered, link, self.place().url)
 
     def publisher(
         self, store: SqlStore, published: PublishedFile, on_published: Listener = lambda macs: None

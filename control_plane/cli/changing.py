@@ -91,9 +91,10 @@ def await_force(wiring: Wiring, revision: int) -> dict[str, Any]:
     why: str | None = None
     try:
         if wiring.pid_file.running() is not None:
-            why = _followed(
-                Client(wiring).follow(revision, IN_FORCE_S if wiring.settings.auto_apply else 0.1), revision
-            )
+            within_s = IN_FORCE_S if wiring.settings.auto_apply else 0.1
+            client = Client(wiring)
+            why = _followed(client.follow(revision, within_s), revision)
+            why = why or _published(client.publishing_follow(revision, within_s), revision)
         elif wiring.settings.auto_apply:
             pushed = push_now(wiring)
             why = None if pushed["ok"] else "; ".join(pushed["problems"]) or str(pushed["error"])
@@ -110,6 +111,12 @@ def _followed(node: dict[str, Any], revision: int) -> str | None:
     if node["last_error"]:
         return str(node["last_error"])
     return "changes wait for 'wirechief apply'" if node["pending"] else "the push is not finished yet"
+
+
+def _published(publishing: dict[str, Any], revision: int) -> str | None:
+    if publishing["revision_published"] >= revision:
+        return None
+    return str(publishing["last_error"] or "handsets' files are not published yet")
 
 
 def say_force(revision: int, force: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,27 +63,65 @@ def apply(as_json: JsonOption = False) -> None:
 
 
 def read_plan(wiring: Wiring) -> dict[str, Any]:
-    """The plan, by the control plane when it runs, else by this process."""
+    """The plan, by the control plane when it runs, else by this process: handsets' files, then Asterisk."""
     if wiring.pid_file.running() is not None:
-        return Client(wiring).plan()
+        client = Client(wiring)
+        return _plans(client.plan(), client.publishing_plan())
     return run(_plan_here(wiring))
 
 
 async def _plan_here(wiring: Wiring) -> dict[str, Any]:
-    async with wiring.store() as store, wiring.connected() as link:
-        return (await wiring.reconciler(store, link).plan()).as_dict()
+    published = wiring.published()
+    try:
+        async with wiring.store() as store, wiring.connected() as link:
+            pushing = (await wiring.reconciler(store, link).plan()).as_dict()
+            return _plans(pushing, (await wiring.publisher(store, published).plan()).as_dict())
+    finally:
+        await published.close()
+
+
+def _plans(pushing: dict[str, Any], publishing: dict[str, Any]) -> dict[str, Any]:
+    """Both plans as one, for people."""
+    counts = Counter(pushing["counts"]) + Counter(publishing["counts"])
+    return {**pushing, "steps": pushing["steps"] + publishing["steps"], "counts": dict(counts)}
 
 
 def push_now(wiring: Wiring) -> dict[str, Any]:
-    """Pushes what differs, by the control plane when it runs, else by this process."""
+    """Publishes and pushes what differs, by the control plane when it runs, else by this process.
+
+    Handsets' files first: they are brought up to date also where Asterisk cannot be reached, which is then
+    the error.
+    """
     if wiring.pid_file.running() is not None:
-        return Client(wiring).apply()
+        client = Client(wiring)
+        publishing = client.publishing_apply()
+        return _applied(client.apply(), publishing)
     return run(_apply_here(wiring))
 
 
 async def _apply_here(wiring: Wiring) -> dict[str, Any]:
-    async with wiring.store() as store, wiring.connected() as link:
-        return applied_as_dict(await wiring.reconciler(store, link).apply())
+    published = wiring.published()
+    try:
+        async with wiring.store() as store:
+            publishing = applied_as_dict(await wiring.publisher(store, published).apply())
+            async with wiring.connected() as link:
+                return _applied(applied_as_dict(await wiring.reconciler(store, link).apply()), publishing)
+    finally:
+        await published.close()
+
+
+def _applied(pushing: dict[str, Any], publishing: dict[str, Any]) -> dict[str, Any]:
+    """What became of both, as one, for people."""
+    plans = [found["plan"] for found in (pushing, publishing) if found["plan"] is not None]
+    return {
+        "ok": pushing["ok"] and publishing["ok"],
+        "steps": pushing["steps"] + publishing["steps"],
+        "counts": dict(Counter(pushing["counts"]) + Counter(publishing["counts"])),
+        "error": pushing["error"] or publishing["error"],
+        "problems": pushing["problems"] + publishing["problems"],
+        "took_s": pushing["took_s"] + publishing["took_s"],
+        "plan": _plans(*plans) if len(plans) == 2 else (plans[0] if plans else None),
+    }
 
 
 def _show_and_exit(found: Mapping[str, Any], as_json: bool, nothing: str) -> None:
@@ -96,7 +135,15 @@ def _show_and_exit(found: Mapping[str, Any], as_json: bool, nothing: str) -> Non
     raise typer.Exit(CHANGES if found["steps"] else NOTHING)
 
 
-_MARKS = {"put": "+", "delete": "-", "write_file": "~", "edit_mailbox": "~", "reload": "*"}
+_MARKS = {
+    "put": "+",
+    "delete": "-",
+    "write_file": "~",
+    "edit_mailbox": "~",
+    "reload": "*",
+    "publish": "+",
+    "withdraw": "-",
+}
 
 
 def show_steps(steps: list[dict[str, Any]]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from control_plane.domain.entities import KEY_PATTERN, Entity, Key, Label, PhoneNumberText, Slug
+from control_plane.domain.entities import KEY_PATTERN, Entity, Instant, Key, Label, PhoneNumberText, Slug
 from control_plane.domain.regions import is_e164, tidy
 
 MAX_FORWARD_EXTENSIONS = 10
@@ -73,11 +73,16 @@ class Device(Entity):
     srtp: bool = False
     stun: bool = False
     sip_password: SecretStr
+    sip_password_previous: SecretStr = SecretStr("")
+    """Works beside the new one until the handset was seen to have followed; "" is none."""
+    rotated_at: Instant | None = None
 
-    @field_validator("sip_password")
+    @field_validator("sip_password", "sip_password_previous")
     @classmethod
-    def _strong_and_plain(cls, value: SecretStr) -> SecretStr:
+    def _strong_and_plain(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         secret = value.get_secret_value()
+        if not secret and info.field_name == "sip_password_previous":
+            return value
         if not 16 <= len(secret) <= 64 or not (secret.isascii() and secret.isalnum()):
             raise ValueError("must be 16 to 64 letters and digits")
         return value

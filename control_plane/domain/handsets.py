@@ -7,14 +7,13 @@ file to a person masks each run of that length, and cannot miss one.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_network
 from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from control_plane.domain.entities import Entity, Key, Label, Language, Slug
+from control_plane.domain.entities import Entity, Instant, Key, Label, Language, Slug
 
 MAC = re.compile(r"[0-9a-f]{12}")
 SOFTPHONE = re.compile(r"s[0-9a-f]{11}")
@@ -53,15 +52,8 @@ def _network(text: str) -> str:
         raise ValueError(f"{text!r} is not a network such as 192.0.2.0/24") from None
 
 
-def _utc(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("must name its time zone, such as 2025-01-31T09:30:00Z")
-    return value.astimezone(UTC)
-
-
 HandsetId = Annotated[str, AfterValidator(_handset_id)]
 Network = Annotated[str, AfterValidator(_network)]
-Moment = Annotated[datetime, AfterValidator(_utc)]
 ModelName = Annotated[str, Field(pattern=f"^{MODEL_PATTERN}$")]
 
 
@@ -133,10 +125,10 @@ class CertificatePolicy(StrEnum):
 class Handset(Entity):
     """A phone, adapter or softphone that fetches its configuration (R49).
 
-    `device` is the SIP client of `extension` it is set up as; both None: nobody is logged in. `token` is the
-    secret part of its address; it and the HTTP login stay valid beside new ones (`..._previous`) until the
-    handset was seen to use those. The enrolment window lets one fetch by bare MAC get the bootstrap until
-    `window_until`.
+    `device` is the SIP client of `extension` it is set up as; both None: nobody is logged in. `last_device`
+    is the one before that, where a handset may still be reached. `token` is the secret part of its address;
+    it and the HTTP login stay valid beside new ones (`..._previous`) until the handset was seen to use those.
+    The enrolment window lets one fetch by bare MAC get the bootstrap until `window_until`.
     """
 
     mac: HandsetId
@@ -146,6 +138,7 @@ class Handset(Entity):
     name: Label = ""
     extension: Key | None = None
     device: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9]{11}$")
+    last_device: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9]{11}$")
     phone_id: int | None = Field(default=None, ge=1)
     enabled: bool = True
     keys: tuple[KeyText, ...] = Field(default=(), max_length=MAX_KEYS)
@@ -158,10 +151,10 @@ class Handset(Entity):
     http_password: SecretStr
     http_user_previous: str = Field(default="", pattern=r"^([a-z0-9]{8,32})?$")
     http_password_previous: SecretStr = SecretStr("")
-    rotated_at: Moment | None = None
+    rotated_at: Instant | None = None
     admin_password: SecretStr
     window_id: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
-    window_until: Moment | None = None
+    window_until: Instant | None = None
 
     @field_validator("token", "token_previous")
     @classmethod

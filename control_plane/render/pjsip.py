@@ -24,6 +24,7 @@ def device_text(model: Model, extension: Extension, device: Device) -> str:
         {
             "id": device.id,
             "password": device.sip_password.get_secret_value(),
+            "previous": device.sip_password_previous.get_secret_value(),
             "org": extension.org,
             "site": extension.site,
             "key": extension.key,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import SecretStr
 
@@ -18,6 +19,9 @@ from control_plane.service.rules import require_device, require_extension, requi
 from control_plane.service.writing import By, Saved, patched, require_version
 
 Changes = Mapping[str, object]
+
+FIXED = ("id", "org", "extension", "kind", "sip_password_previous", "rotated_at")
+"""What a patch cannot change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ async def patch_device(
         wanted = dict(changes)
         if "transport" in wanted and "srtp" not in wanted:
             wanted["srtp"] = wanted["transport"] == Transport.TLS
-        after = patched(before, wanted, fixed=("id", "org", "extension", "kind"))
+        after = patched(before, wanted, fixed=FIXED)
         return _put(tx, after)
 
 
@@ -108,7 +112,38 @@ async def rotate_password(store: Store, by: By, ident: ExtensionId, device_id: s
         before = require_device(tx.model, ident, device_id)
         require_not_leaving(tx.model, ident[0])
         require_version(tx, by, EntityKind.DEVICE, (device_id,))
-        return _put(tx, before.model_copy(update={"sip_password": SecretStr(new_password())}))
+        return _put(tx, rekeyed(before))
+
+
+def rekeyed(device: Device) -> Device:
+    """The device with a new password and none beside it."""
+    return device.model_copy(
+        update={
+            "sip_password": SecretStr(new_password()),
+            "sip_password_previous": SecretStr(""),
+            "rotated_at": None,
+        }
+    )
+
+
+def settled(device: Device) -> Device:
+    """The device with the newest password alone."""
+    return device.model_copy(update={"sip_password_previous": SecretStr(""), "rotated_at": None})
+
+
+def doubled(device: Device, now: datetime) -> Device:
+    """The device with a new password, the one before it valid until the handset was seen to have followed.
+
+    A rotation under way keeps its oldest: the handset may not have followed yet.
+    """
+    old = device.sip_password_previous
+    return device.model_copy(
+        update={
+            "sip_password": SecretStr(new_password()),
+            "sip_password_previous": old if old.get_secret_value() else device.sip_password,
+            "rotated_at": now,
+        }
+    )
 
 
 async def delete_device(store: Store, by: By, ident: ExtensionId, device_id: str) -> None:

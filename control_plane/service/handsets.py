@@ -21,9 +21,9 @@ from control_plane.service.credentials import (
     new_token,
     new_window_id,
 )
-from control_plane.service.devices import new_device
+from control_plane.service.devices import doubled, new_device, rekeyed, settled
 from control_plane.service.messages import build
-from control_plane.service.rules import require_extension, require_organisation, require_site
+from control_plane.service.rules import require_organisation, require_site
 from control_plane.service.writing import By, Saved, patched, require_version
 
 Changes = Mapping[str, object]
@@ -181,14 +181,19 @@ async def log_out(store: Store, by: By, mac: str) -> Saved[Handset]:
 
 
 def logged_out(handset: Handset) -> Handset:
-    """The handset with nobody logged in."""
-    return handset.model_copy(update={"extension": None, "device": None, "phone_id": None})
+    """The handset with nobody logged in; it remembers where it may still be reached."""
+    last = handset.device or handset.last_device
+    return handset.model_copy(
+        update={"extension": None, "device": None, "phone_id": None, "last_device": last}
+    )
 
 
 def _logged_in(tx: Transaction, handset: Handset, binding: Binding) -> Handset:
     model = tx.model
     ident = (handset.org, binding.extension)
-    extension = require_extension(model, ident)
+    extension = model.extensions.get(ident)
+    if extension is None:
+        raise InvalidField("extension", f"there is no extension {binding.extension} in {handset.org}")
     if extension.site != handset.site:
         raise InvalidField(
             "extension",
@@ -210,12 +215,12 @@ def _device(tx: Transaction, ident: ExtensionId, binding: Binding) -> Device:
     """The extension's device of the kind wanted, newly keyed; made when there is none."""
     for device in tx.model.devices.get(ident, ()):
         if device.kind is binding.kind:
-            changed: dict[str, object] = {"sip_password": SecretStr(new_password())}
+            found = rekeyed(device)
             if binding.transport is not None:
-                changed |= {"transport": binding.transport, "srtp": binding.transport is Transport.TLS}
-            device = device.model_copy(update=changed)
-            tx.put(device)
-            return device
+                tls = binding.transport is Transport.TLS
+                found = found.model_copy(update={"transport": binding.transport, "srtp": tls})
+            tx.put(found)
+            return found
     made = new_device(ident, {"kind": binding.kind, "transport": binding.transport or Transport.TLS})
     tx.put(made)
     return made
@@ -223,11 +228,9 @@ def _device(tx: Transaction, ident: ExtensionId, binding: Binding) -> Device:
 
 def _rekey_device(tx: Transaction, handset: Handset) -> None:
     """What the handset was given stops working, whether it fetches again or not."""
-    if handset.device is None or handset.extension is None:
-        return
-    for device in tx.model.devices.get((handset.org, handset.extension), ()):
-        if device.id == handset.device:
-            tx.put(device.model_copy(update={"sip_password": SecretStr(new_password())}))
+    device = _own_device(tx.model, handset)
+    if device is not None:
+        tx.put(rekeyed(device))
 
 
 def free_phone_id(model: Model, site: str) -> int:
@@ -265,44 +268,78 @@ async def close_window(store: Store, by: By, mac: str) -> Saved[Handset]:
     return await _revise(store, by, mac, window_id=None, window_until=None)
 
 
-async def rotate_access(store: Store, by: By, clock: Clock, mac: str) -> Saved[Handset]:
-    """New address and HTTP login; the old ones work beside them until the handset was seen with the new.
+async def rotate(
+    store: Store, by: By, clock: Clock, mac: str, *, sip: bool = True, access: bool = True
+) -> Saved[Handset]:
+    """New secrets; the old ones work beside them until the handset was seen with the new (follow_up.py).
 
-    A rotation under way keeps its oldest: the handset may not have followed yet.
-    Raises: UnknownEntity, StaleVersion.
+    `sip`: the password its device registers with; `access`: the address and HTTP login it fetches with. A
+    rotation under way keeps its oldest, because the handset may not have followed yet.
+    Raises: UnknownEntity, IllegalTransition (a SIP password alone, and nobody is logged in), StaleVersion.
     """
+    now = clock.now()
     async with store.transaction(by.actor) as tx:
-        before = require_handset(tx.model, mac)
-        require_version(tx, by, EntityKind.HANDSET, (before.mac,))
+        handset = require_handset(tx.model, mac)
+        require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
+        device = _own_device(tx.model, handset)
+        if sip and device is None and not access:
+            raise IllegalTransition(
+                f"Nobody is logged in at handset {handset.mac}: there is no SIP password."
+            )
+        if sip and device is not None:
+            tx.put(doubled(device, now))
+        if not access:
+            return _put(tx, handset)
         changed: dict[str, object] = {
             "token": SecretStr(new_token()),
             "http_user": new_http_user(),
             "http_password": SecretStr(new_password()),
-            "rotated_at": clock.now(),
+            "rotated_at": now,
         }
-        if not before.is_rotating:
+        if not handset.is_rotating:
             changed |= {
-                "token_previous": before.token,
-                "http_user_previous": before.http_user,
-                "http_password_previous": before.http_password,
+                "token_previous": handset.token,
+                "http_user_previous": handset.http_user,
+                "http_password_previous": handset.http_password,
             }
-        return _put(tx, before.model_copy(update=changed))
+        return _put(tx, handset.model_copy(update=changed))
 
 
-async def retire_access(store: Store, by: By, mac: str) -> Saved[Handset]:
-    """End the old address and HTTP login now.
+async def retire(store: Store, by: By, mac: str) -> Saved[Handset]:
+    """End all old secrets now; a handset that did not follow has to enrol again.
 
     Raises: UnknownEntity, StaleVersion.
     """
-    return await _revise(
-        store,
-        by,
-        mac,
-        token_previous=SecretStr(""),
-        http_user_previous="",
-        http_password_previous=SecretStr(""),
-        rotated_at=None,
+    async with store.transaction(by.actor) as tx:
+        handset = require_handset(tx.model, mac)
+        require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
+        device = _own_device(tx.model, handset)
+        if device is not None:
+            tx.put(settled(device))
+        return _put(tx, _settled(handset))
+
+
+async def retire_access(store: Store, by: By, seen: Handset) -> None:
+    """End the old address and HTTP login, unless the handset changed since it was `seen`."""
+    async with store.transaction(by.actor) as tx:
+        if tx.model.handsets.get(seen.mac) == seen:
+            tx.put(_settled(seen))
+
+
+def _settled(handset: Handset) -> Handset:
+    return handset.model_copy(
+        update={
+            "token_previous": SecretStr(""),
+            "http_user_previous": "",
+            "http_password_previous": SecretStr(""),
+            "rotated_at": None,
+        }
     )
+
+
+def _own_device(model: Model, handset: Handset) -> Device | None:
+    devices = model.devices.get((handset.org, handset.extension or ""), ())
+    return next((device for device in devices if device.id == handset.device), None)
 
 
 async def _revise(store: Store, by: By, mac: str, **changes: object) -> Saved[Handset]:

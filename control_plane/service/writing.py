@@ -77,7 +77,7 @@ def merged(entity: Entity, changes: Mapping[str, object]) -> dict[str, object]:
 
     None takes a field back to its default.
     """
-    values: dict[str, object] = dict(entity)
+    values: dict[str, object] = {name: getattr(entity, name) for name in type(entity).model_fields}
     for name, change in changes.items():
         current = values.get(name)
         if change is None and name in values:

@@ -179,6 +179,9 @@ class FakeNode(NodeLink):
         self._do("contacts", "")
         return dict(self.contact_uris)
 
+    async def notify(self, uri: str, event: str) -> None:
+        self._do("notify", f"{uri} {event}")
+
     async def active_channels(self) -> int:
         self._do("active_channels", "")
         return self.channels

@@ -42,6 +42,8 @@ from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.rights import SCOPES, Caller, Position
 from tests.contract.fake_node import FakeNode
 from tests.integration.api_client import NODE, node_ports
+from tests.unit.handset_models import handset
+from tests.unit.handset_ports import handset_ports
 from tests.unit.memory_store import (
     ManualClock,
     MemorySessions,
@@ -77,6 +79,15 @@ def tenant(org: str, site: str, key: str, e164: str, device: str) -> tuple[Entit
         Device(id=device, org=org, extension=key, kind="ip_phone", sip_password="Password00000001"),
         *account(f"ann@{org}.example", org, person=f"{org}-ann", role=Role.PERSON),
         *account(f"bob@{org}.example", org, role=Role.READ_ONLY),
+        handset(
+            "805ec0000001" if org == "acme" else "805ec0000002",
+            key,
+            org=org,
+            site=site,
+            device=device,
+            name=f"{org} phone",
+            token=f"{org}-token".encode().hex().ljust(40, "0"),
+        ),
     )
 
 
@@ -126,6 +137,8 @@ OWN = {
     "task": "1",
     "account": "ann@acme.example",
     "token": token_id("ann@acme.example"),
+    "mac": "805ec0000001",
+    "name": "805ec0000001.cfg",
 }
 OTHER = OWN | {
     "org": MARK,
@@ -136,6 +149,8 @@ OTHER = OWN | {
     "e164": "+442071838799",
     "account": f"ann@{MARK}.example",
     "token": token_id(f"ann@{MARK}.example"),
+    "mac": "805ec0000002",
+    "name": "805ec0000002.cfg",
 }
 COLLEAGUE = OWN | {
     "key": "101",
@@ -152,6 +167,8 @@ BODIES: dict[str, Any] = {
     "create_person": {"id": "new", "name": "New"},
     "create_extension": {"key": "300", "site": "london"},
     "create_device": {"kind": "desktop"},
+    "create_handset": {"mac": "805ec0aabbcc", "model": "T54W", "site": "london"},
+    "log_in_handset": {"extension": "100"},
     "create_number": {"e164": "+442071838701", "site": "london"},
     "add_number_range": {"first": "+442071838702", "last": "+442071838703"},
     "import_numbers": {"csv": "number\n+442071838702\n"},
@@ -212,6 +229,7 @@ class World:
         store: Any = self.store
         tasks = MemoryTasks()
         await tasks.add_task("ann", NewTask(TaskKind.HANDSET, (("device", OWN["device"]),), "acme"))
+        parts = handset_ports(store, node, ManualClock(), self._directory)
         ports = ApiPorts(
             store,
             SecretStr("root"),
@@ -221,12 +239,14 @@ class World:
             logins=self.logins,
             nodes={NODE: node_ports(store, node, self._directory)},
             policy=NumberPolicy(self.store.clock),
+            **parts,
         )
         transport = httpx.ASGITransport(create_app(ports))
         self.client = httpx.AsyncClient(transport=transport, base_url="http://wirechief.test")
         async with self.store.transaction("seed") as tx:
             for entity in everything():
                 tx.put(entity)
+        await parts["publisher"].apply()
         self._entities, self._versions = dict(self.store.entities), dict(self.store.version_of)
 
     async def ask(

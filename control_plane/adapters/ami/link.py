@@ -16,6 +16,7 @@ _ROW_MISSING = "Database entry not found"
 _ROW_GONE = "Database entry could not be deleted"  # DBDel of a row that is not there, 22.10.1
 _RELOAD_BUSY = "A reload is in progress"
 _RELOAD_RETRY_S = 0.2
+_NOTIFIER = b"ObjectName: wc-notify\r\n"
 _IDENTIFY_ROWS = "pbx/identify/"
 _IDENTIFY_CACHE = "identify"
 """Named in sorcery.conf. Without it PJSIP reads all of AstDB for every request (see there)."""
@@ -116,7 +117,14 @@ class AmiLink(Keeper, NodeLink):
                 await asyncio.sleep(_RELOAD_RETRY_S)
 
     async def count_endpoints(self) -> int:
-        return await self._count("PJSIPShowEndpoints", item="EndpointList", empty_answer="No endpoints found")
+        messages = await self._open_session().list_items(
+            {"Action": "PJSIPShowEndpoints"},
+            what="PJSIPShowEndpoints",
+            item="EndpointList",
+            empty_answer="No endpoints found",
+        )
+        # The one of pjsip.conf stands in no row; the last message is no endpoint.
+        return sum(_NOTIFIER not in message for message in messages[:-1])
 
     async def has_endpoint(self, name: str) -> bool:
         messages = await self._open_session().list_items(
@@ -137,6 +145,13 @@ class AmiLink(Keeper, NodeLink):
         events = [wire.parse_headers(message) for message in messages[:-1]]
         # ObjectName is "<aor>;@<hash>" (res_pjsip_registrar.c); the event has no header with the AOR alone.
         return {event["ObjectName"].rpartition(";@")[0]: event["Uri"] for event in events}
+
+    async def notify(self, uri: str, event: str) -> None:
+        # A semicolon is escaped in pjsip_notify.conf only; over AMI a variable is taken as it is.
+        action = {"Action": "PJSIPNotify", "URI": uri, "Variable": f"Event={event}"}
+        reply = await self._open_session().ask(action, what="Send a NOTIFY")
+        if not reply.ok:
+            raise Rejected(f"Send a NOTIFY: Asterisk refused: {reply.error}.")
 
     async def active_channels(self) -> int:
         return await self._count("CoreShowChannels", item="CoreShowChannel")

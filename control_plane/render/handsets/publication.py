@@ -85,9 +85,13 @@ def etag(content: bytes) -> str:
 
 
 def version_of(files: Iterable[HandsetFile]) -> str:
-    """The digest over all files of a device: another one means that the handset has something to fetch."""
+    """The digest over a device's settings: another one means that the handset should fetch now.
+
+    Settings are the files with credentials. Directories are fetched when somebody opens them, so a renamed
+    colleague makes no handset of the organisation fetch.
+    """
     running = hashlib.sha256()
-    for name, content in sorted((slot(file), file.content) for file in files):
+    for name, content in sorted((slot(file), file.content) for file in files if file.secret):
         running.update(f"{name}\0{etag(content)}\n".encode())
     return running.hexdigest()[:32]
 
@@ -140,6 +144,12 @@ def _file_difference(name: str, before: HandsetFile | None, after: HandsetFile |
 
 def _lines(file: HandsetFile | None) -> list[str]:
     return [] if file is None else file.content.decode(errors="replace").splitlines()
+
+
+def settings_in(text: str) -> tuple[str, frozenset[str]]:
+    """Version of a published handset, and the names of the files that hold its settings."""
+    found = publication_of(text)
+    return str(found.device["version"]), frozenset(f.name.lower() for f in found.files if f.secret)
 
 
 def files_changed(before: str | None, after: str | None) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ def upgrade() -> None:
         _text("name"),
         _text("extension", nullable=True),
         _text("device", nullable=True),
+        _text("last_device", nullable=True),
         sa.Column("phone_id", sa.Integer, nullable=True),
         sa.Column("enabled", sa.Boolean, nullable=False),
         sa.Column("keys", sa.JSON, nullable=False),
@@ -44,6 +45,8 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_handsets_device", "handsets", ["device"])
+    op.add_column("devices", sa.Column("sip_password_previous", sa.Text, nullable=False, server_default=""))
+    op.add_column("devices", _text("rotated_at", nullable=True))
     for column in (
         sa.Column("provisioning_plain", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("provisioning_interval_s", sa.Integer, nullable=False, server_default="86400"),

@@ -1,0 +1,204 @@
+"""Sees to it that handsets have what is published: tells them to fetch, and ends old secrets once they did.
+
+Nothing is remembered beyond a restart that could not be seen again: who is behind stands in the journal, and
+which secrets are doubled stands in the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from control_plane.domain.extension import Device
+from control_plane.domain.handsets import Handset
+from control_plane.domain.model import Model
+from control_plane.errors import AsteriskError, ControlPlaneError, DomainError
+from control_plane.ports import Fetched, Store
+from control_plane.service.devices import settled
+from control_plane.service.handset_status import has_settings
+from control_plane.service.handset_view import Provisioning
+from control_plane.service.handsets import retire_access
+from control_plane.service.writing import By
+
+logger = logging.getLogger(__name__)
+
+BY = By("rotation")
+AGAIN_S = (15.0, 60.0, 300.0, 1800.0, 3600.0)
+"""After a NOTIFY that a handset did not follow, the next; a fetch takes seconds, a reboot minutes."""
+ABSENT_S = 5.0
+"""When to look again at a handset that is registered nowhere; most fetch before they register."""
+AT_ONCE = 20
+"""NOTIFYs in a row before others get a turn: handsets of a whole site fetch in waves, not at one moment."""
+
+Published = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpOptions:
+    """Times in seconds."""
+
+    tick_s: float = 1.0
+    late_s: float = 3600.0
+    """A handset that did not follow a rotation for so long is named to the operator."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What was done about one handset that is behind."""
+
+    count: int = 0
+    last: datetime | None = None
+    next: datetime | None = None
+    problem: str | None = None
+
+
+class FollowUp:
+    """One per published store; `run` until cancelled."""
+
+    def __init__(
+        self,
+        provisioning: Provisioning,
+        published: Published,
+        options: FollowUpOptions | None = None,
+    ) -> None:
+        self._provisioning = provisioning
+        self._store = provisioning.store
+        self._journal = provisioning.journal
+        self._clock = provisioning.clock
+        self._published = published
+        self._options = options or FollowUpOptions()
+        self._behind: dict[str, Attempt] = {}
+        self._woken = asyncio.Event()
+        self._looked_at_all = False
+
+    def published(self, macs: Collection[str]) -> None:
+        """These have something new to fetch, perhaps."""
+        self._behind.update({mac: Attempt() for mac in macs})
+        self._woken.set()
+
+    def attempt(self, mac: str) -> Attempt | None:
+        """What was done about a handset that is behind; None when it is not known to be."""
+        return self._behind.get(mac)
+
+    async def late(self) -> tuple[str, ...]:
+        """The handsets that did not follow a rotation in time."""
+        model, limit = (await self._store.snapshot()).model, self._clock.now()
+        limit -= timedelta(seconds=self._options.late_s)
+        return tuple(h.mac for h, at in rotating(model) if at is not None and at < limit)
+
+    async def run(self) -> None:
+        """Follow up until cancelled."""
+        while True:
+            try:
+                await self.turn()
+            except ControlPlaneError as exc:
+                logger.warning("handsets could not be followed up: %s", exc)
+            except Exception:
+                logger.exception("a turn of following up handsets failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.tick_s):
+                    await self._woken.wait()
+            self._woken.clear()
+
+    async def turn(self) -> None:
+        """Look once at all that are behind or have doubled secrets.
+
+        Raises: ControlPlaneError.
+        """
+        model, now = (await self._store.snapshot()).model, self._clock.now()
+        if not self._looked_at_all:
+            self._behind = {mac: Attempt() for mac in model.handsets} | self._behind
+            self._looked_at_all = True
+        doubled = rotating(model)
+        due = [mac for mac, attempt in self._behind.items() if attempt.next is None or attempt.next <= now]
+        wanted = {*due, *(handset.mac for handset, _ in doubled)}
+        if not wanted:
+            return
+        fetches = await self._journal.fetches(wanted)
+        await self._tell(model, due, fetches, now)
+        for handset, _ in doubled:
+            await self._retire(model, handset, fetches.get(handset.mac, ()))
+
+    async def _tell(
+        self, model: Model, due: Iterable[str], fetches: Mapping[str, Sequence[Fetched]], now: datetime
+    ) -> None:
+        told = 0
+        for mac in due:
+            handset, text = model.handsets.get(mac), self._published(mac)
+            if handset is None or (text is not None and has_settings(text, fetches.get(mac, ()))):
+                self._behind.pop(mac, None)
+                continue
+            contact = self._provisioning.contact(handset)
+            if told >= AT_ONCE:
+                continue
+            if text is None or contact is None:
+                self._behind[mac].next = now + timedelta(seconds=ABSENT_S)
+                continue
+            told += 1
+            await self._try(self._behind[mac], mac, now)
+        if told >= AT_ONCE:
+            self._woken.set()
+
+    async def _try(self, attempt: Attempt, mac: str, now: datetime) -> None:
+        try:
+            await self._provisioning.notify(mac)
+            attempt.problem = None
+        except (AsteriskError, DomainError) as exc:
+            attempt.problem = str(exc)
+        wait_s = AGAIN_S[min(attempt.count, len(AGAIN_S) - 1)]
+        attempt.count += 1
+        attempt.last, attempt.next = now, now + timedelta(seconds=wait_s)
+
+    async def _retire(self, model: Model, handset: Handset, fetches: Sequence[Fetched]) -> None:
+        """End the old secrets of a handset that was seen to use the new ones.
+
+        The address and login: it fetched its settings as they are published now, which it was told at the old
+        address. The SIP password: it said REGISTER after that fetch.
+        """
+        text = self._published(handset.mac)
+        if text is None or not has_settings(text, fetches):
+            return
+        fetched = max(f.at for f in fetches if f.served)
+        device = _doubled_device(model, handset)
+        if device is not None and (device.rotated_at is None or fetched >= device.rotated_at):
+            contact = self._provisioning.registered(device.id)
+            if contact is not None and contact.renewed is not None and contact.renewed > fetched:
+                await retire_password(self._store, BY, device)
+        if handset.is_rotating and (handset.rotated_at is None or fetched >= handset.rotated_at):
+            await retire_access(self._store, BY, handset)
+
+
+def rotating(model: Model) -> list[tuple[Handset, datetime | None]]:
+    """The handsets with a doubled secret, and since when."""
+    found: list[tuple[Handset, datetime | None]] = []
+    for handset in model.handsets.values():
+        device = _doubled_device(model, handset)
+        if device is not None:
+            found.append((handset, device.rotated_at))
+        elif handset.is_rotating:
+            found.append((handset, handset.rotated_at))
+    return found
+
+
+def _doubled_device(model: Model, handset: Handset) -> Device | None:
+    if handset.extension is None:
+        return None
+    for device in model.devices.get((handset.org, handset.extension), ()):
+        if device.id == handset.device and device.sip_password_previous.get_secret_value():
+            return device
+    return None
+
+
+async def retire_password(store: Store, by: By, device: Device) -> None:
+    """End a device's previous SIP password, unless it changed meanwhile."""
+    async with store.transaction(by.actor) as tx:
+        for held in tx.model.devices.get((device.org, device.extension), ()):
+            if held == device:
+                tx.put(settled(held))
+
+
+__all__ = ["Attempt", "FollowUp", "FollowUpOptions", "retire_password", "rotating"]

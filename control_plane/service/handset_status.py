@@ -1,0 +1,132 @@
+"""How a handset stands: what it should have, what it fetched, where it is registered (R77)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from control_plane.domain.extension import Device
+from control_plane.domain.handsets import Handset
+from control_plane.domain.model import Model
+from control_plane.errors import UnknownEntity
+from control_plane.observe.registrations import Registration
+from control_plane.ports import Bound, Fetched
+from control_plane.render.handsets.families import CATALOGUE
+from control_plane.render.handsets.publication import settings_in
+from control_plane.service.ouis import vendor_problem
+
+
+class Sync(StrEnum):
+    """Whether the handset has what it should have."""
+
+    UNPUBLISHED = "unpublished"  # nothing can be fetched: see the faults of publishing
+    DISABLED = "disabled"
+    NEVER_FETCHED = "never_fetched"
+    BEHIND = "behind"  # it has older settings than are published
+    IN_SYNC = "in_sync"
+
+
+@dataclass(frozen=True, slots=True)
+class HandsetStatus:
+    """One handset for operators; without secrets."""
+
+    handset: Handset
+    sync: Sync
+    shown_as: str | None
+    """R77: "<device name - MAC>" once it registered with what it fetched; None before."""
+    version: str | None
+    version_fetched: str | None
+    last_fetch: Fetched | None
+    registration: Registration | None
+    bound: Bound | None
+    rotating: bool
+    """A secret was changed and the old one still works beside it."""
+    window_until: datetime | None
+    warnings: tuple[str, ...]
+
+
+def has_settings(text: str, fetches: Sequence[Fetched]) -> bool:
+    """Whether a handset last fetched every file of its settings as it is published now."""
+    version, names = settings_in(text)
+    seen = [fetched for fetched in fetches if fetched.served and fetched.name.lower() in names]
+    return bool(seen) and all(fetched.version == version for fetched in seen)
+
+
+def status_of(
+    model: Model,
+    handset: Handset,
+    text: str | None,
+    fetches: Sequence[Fetched],
+    registration: Registration | None,
+    *,
+    bound: Bound | None = None,
+    spent: frozenset[str] = frozenset(),
+    now: datetime,
+) -> HandsetStatus:
+    """How `handset` stands; `text` is its publication, `fetches` what the journal has of it, newest first."""
+    version = names = None
+    if text is not None:
+        version, names = settings_in(text)
+    settings = [fetched for fetched in fetches if fetched.served and names and fetched.name.lower() in names]
+    device = _device(model, handset)
+    rotating = handset.is_rotating or (
+        device is not None and bool(device.sip_password_previous.get_secret_value())
+    )
+    until = handset.window_until
+    is_open = until is not None and until > now and handset.window_id not in spent
+    registered = registration is not None and bool(settings)
+    return HandsetStatus(
+        handset=handset,
+        sync=_sync(handset, text, fetches, settings),
+        shown_as=_shown_as(handset) if registered else None,
+        version=version,
+        version_fetched=settings[0].version if settings else None,
+        last_fetch=fetches[0] if fetches else None,
+        registration=registration,
+        bound=bound,
+        rotating=rotating,
+        window_until=until if is_open else None,
+        warnings=warnings_of(handset),
+    )
+
+
+def _device(model: Model, handset: Handset) -> Device | None:
+    if handset.extension is None:
+        return None
+    devices = model.devices.get((handset.org, handset.extension), ())
+    return next((device for device in devices if device.id == handset.device), None)
+
+
+def _sync(
+    handset: Handset, text: str | None, fetches: Sequence[Fetched], settings: Sequence[Fetched]
+) -> Sync:
+    if text is None:
+        return Sync.UNPUBLISHED
+    if not handset.enabled:
+        return Sync.DISABLED
+    if not settings:
+        return Sync.NEVER_FETCHED
+    return Sync.IN_SYNC if has_settings(text, fetches) else Sync.BEHIND
+
+
+def _shown_as(handset: Handset) -> str:
+    return f"{handset.name or handset.model} - {written(handset.mac)}"
+
+
+def written(mac: str) -> str:
+    """A MAC address as it stands on a label; a softphone's name as it is."""
+    if len(mac) != 12 or mac.startswith("s"):
+        return mac
+    return ":".join(mac[start : start + 2] for start in range(0, 12, 2)).upper()
+
+
+def warnings_of(handset: Handset) -> tuple[str, ...]:
+    """What looks wrong about a handset although it is allowed."""
+    try:
+        vendor = CATALOGUE.model(handset.model).vendor
+    except UnknownEntity:
+        return (f"there is no handset model {handset.model!r} any more",)
+    problem = None if handset.is_softphone else vendor_problem(handset.mac, vendor)
+    return () if problem is None else (problem,)

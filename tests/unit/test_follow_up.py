@@ -1,0 +1,243 @@
+"""Following up: who is told to fetch, who is not, and when an old secret ends."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from control_plane.adapters.published import JournalFile
+from control_plane.apply.handset_files import HandsetFiles
+from control_plane.apply.publisher import Publisher
+from control_plane.observe.registrations import Reach, Registration
+from control_plane.render.handsets.publication import settings_in
+from control_plane.service import handsets
+from control_plane.service.follow_up import AGAIN_S, FollowUp
+from control_plane.service.handset_status import Sync
+from control_plane.service.handset_view import Provisioning
+from control_plane.service.writing import By
+from tests.contract.fake_node import FakeNode
+from tests.contract.fake_published import FakePublished
+from tests.unit.handset_models import MAC, OTHER, PLACE, handset_model
+from tests.unit.memory_store import ManualClock, MemoryStore
+
+BY = By("test")
+
+
+@dataclass
+class Floor:
+    """Two phones on a floor, what they fetched, and where they are registered."""
+
+    store: MemoryStore
+    node: FakeNode
+    clock: ManualClock
+    journal: Path
+    published: FakePublished
+    publisher: Publisher
+    provisioning: Provisioning
+    follow_up: FollowUp
+    contacts: dict[str, Registration] = field(default_factory=dict)
+
+    async def publish(self) -> None:
+        await self.publisher.apply()
+
+    def register(self, mac: str, renewed: datetime | None = None) -> None:
+        device = self.store.entities_of_handset(mac)
+        self.contacts[device] = Registration(
+            device, f"sip:{device}@192.0.2.7:5060", Reach.REACHABLE, self.clock.now(), renewed=renewed
+        )
+
+    def fetch(self, mac: str, *, status: int = 200) -> None:
+        """The handset fetches its settings as they are published now."""
+        version, names = settings_in(self.published.texts[mac])
+        with closing(sqlite3.connect(self.journal)) as db, db:
+            for name in names:
+                db.execute(
+                    "INSERT OR REPLACE INTO fetches "
+                    "(mac, name, at, status, version, scheme, address, user_agent) VALUES "
+                    "(?, ?, ?, ?, ?, 'https', '192.0.2.7', 'Yealink SIP-T54W')",
+                    (mac, name, self.clock.now().isoformat(), status, version),
+                )
+
+    @property
+    def told(self) -> list[str]:
+        return [subject for verb, subject in self.node.operations if verb == "notify"]
+
+    async def sync(self, mac: str) -> Sync:
+        model = (await self.store.snapshot()).model
+        return (await self.provisioning.statuses(model, [mac]))[mac].sync
+
+
+class HandsetStore(MemoryStore):
+    """With the device of a handset by its MAC."""
+
+    def entities_of_handset(self, mac: str) -> str:
+        for entity in self.entities.values():
+            if getattr(entity, "mac", None) == mac:
+                return str(entity.device)  # type: ignore[attr-defined]
+        raise LookupError(mac)
+
+
+@pytest.fixture
+async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
+    clock = ManualClock()
+    store = HandsetStore(clock)
+    async with store.transaction("seed") as tx:
+        for entity in handset_model():
+            tx.put(entity)
+    node, published, path = FakeNode(), FakePublished(), tmp_path / "journal.sqlite3"
+    await node.connect()
+    schema = (Path(__file__).parents[2] / "provisioning_server" / "journal.sql").read_text()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(schema)
+    contacts: dict[str, Registration] = {}
+    provisioning = Provisioning(store, published, JournalFile(path), clock, contacts.get, node, PLACE.url)
+    publisher = Publisher(published, store, HandsetFiles(lambda: PLACE))
+    follow_up = FollowUp(provisioning, publisher.text_of)
+    made = Floor(store, node, clock, path, published, publisher, provisioning, follow_up, contacts)
+    await made.publish()
+    yield made
+
+
+async def test_only_who_is_behind_and_registered_is_told_and_nobody_else(floor: Floor) -> None:
+    floor.register(MAC)
+    floor.register(OTHER)
+    floor.fetch(OTHER)
+    await floor.follow_up.turn()
+    device = floor.store.entities_of_handset(MAC)  # type: ignore[attr-defined]
+    assert floor.told == [f"sip:{device}@192.0.2.7:5060 check-sync;reboot=false"]
+
+
+async def test_nobody_is_told_twice_in_a_row_and_who_does_not_follow_is_told_again_later(
+    floor: Floor,
+) -> None:
+    floor.register(MAC)
+    for _ in range(3):
+        await floor.follow_up.turn()
+    assert len(floor.told) == 1
+    floor.clock.forward(AGAIN_S[0] + 1)
+    await floor.follow_up.turn()
+    assert len(floor.told) == 2
+    floor.fetch(MAC)
+    floor.clock.forward(AGAIN_S[1] + 1)
+    await floor.follow_up.turn()
+    assert len(floor.told) == 2
+    assert await floor.sync(MAC) is Sync.IN_SYNC
+
+
+async def test_a_refused_fetch_is_no_fetch(floor: Floor) -> None:
+    floor.fetch(MAC, status=404)
+    assert await floor.sync(MAC) is Sync.NEVER_FETCHED
+
+
+async def test_a_changed_setting_puts_the_handset_behind_and_a_renamed_colleague_does_not(
+    floor: Floor,
+) -> None:
+    floor.fetch(MAC)
+    floor.fetch(OTHER)
+    async with floor.store.transaction("test") as tx:
+        tx.put(tx.model.extensions["acme", "100"].model_copy(update={"label": "Grace"}))
+    await floor.publish()
+    assert await floor.sync(MAC) is Sync.BEHIND
+    assert await floor.sync(OTHER) is Sync.IN_SYNC
+
+
+async def test_a_new_password_ends_the_old_one_after_fetch_and_register_and_not_before(floor: Floor) -> None:
+    floor.register(MAC)
+    floor.fetch(MAC)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, access=False)
+    await floor.publish()
+    floor.follow_up.published([MAC])
+    await floor.follow_up.turn()
+    assert len(floor.told) == 1 and await doubled(floor)
+    floor.clock.forward(5)
+    floor.fetch(MAC)
+    await floor.follow_up.turn()
+    assert await doubled(floor)  # fetched, and not yet seen to register
+    floor.register(MAC, renewed=floor.clock.now() - timedelta(seconds=1))
+    await floor.follow_up.turn()
+    assert await doubled(floor)  # a REGISTER of before the fetch proves nothing
+    floor.register(MAC, renewed=floor.clock.now() + timedelta(seconds=1))
+    await floor.follow_up.turn()
+    assert not await doubled(floor)
+
+
+async def doubled(floor: Floor) -> bool:
+    model = (await floor.store.snapshot()).model
+    (device,) = model.devices["acme", "100"]
+    return bool(device.sip_password_previous.get_secret_value())
+
+
+async def test_an_old_address_ends_once_the_handset_fetched_the_new_one(floor: Floor) -> None:
+    floor.fetch(MAC)
+    floor.clock.forward(1)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, sip=False)
+    await floor.follow_up.turn()
+    assert (await floor.store.snapshot()).model.handsets[MAC].is_rotating
+    await floor.publish()
+    floor.clock.forward(1)
+    floor.fetch(MAC)
+    await floor.follow_up.turn()
+    assert not (await floor.store.snapshot()).model.handsets[MAC].is_rotating
+
+
+async def test_who_does_not_follow_is_named_and_keeps_both_passwords(floor: Floor) -> None:
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, access=False)
+    await floor.publish()
+    assert await floor.follow_up.late() == ()
+    floor.clock.forward(3601)
+    await floor.follow_up.turn()
+    assert await floor.follow_up.late() == (MAC,) and await doubled(floor)
+
+
+async def test_a_rotation_goes_on_after_a_restart(floor: Floor) -> None:
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, access=False)
+    await floor.publish()
+    floor.clock.forward(5)
+    floor.fetch(MAC)
+    floor.register(MAC, renewed=floor.clock.now() + timedelta(seconds=1))
+    again = FollowUp(floor.provisioning, floor.publisher.text_of)
+    await again.turn()
+    assert not await doubled(floor)
+
+
+async def test_who_was_logged_out_is_told_where_it_was_registered(floor: Floor) -> None:
+    floor.register(MAC)
+    floor.fetch(MAC)
+    device = floor.store.entities_of_handset(MAC)  # type: ignore[attr-defined]
+    await handsets.log_out(floor.store, BY, MAC)
+    await floor.publish()
+    floor.follow_up.published([MAC])
+    await floor.follow_up.turn()
+    assert floor.told == [f"sip:{device}@192.0.2.7:5060 check-sync;reboot=false"]
+
+
+async def test_a_node_that_is_away_is_no_end_of_following_up(floor: Floor) -> None:
+    floor.register(MAC)
+    floor.node.cut()
+    await floor.follow_up.turn()
+    attempt = floor.follow_up.attempt(MAC)
+    assert attempt is not None and attempt.problem
+    await floor.node.connect()
+    floor.clock.forward(AGAIN_S[0] + 1)
+    await floor.follow_up.turn()
+    assert len(floor.told) == 1
+
+
+async def test_the_status_names_the_device_only_once_it_registered_with_what_it_fetched(floor: Floor) -> None:
+    """R77."""
+
+    async def shown() -> str | None:
+        model = (await floor.store.snapshot()).model
+        return (await floor.provisioning.statuses(model, [MAC]))[MAC].shown_as
+
+    assert await shown() is None
+    floor.register(MAC)
+    assert await shown() is None
+    floor.fetch(MAC)
+    assert await shown() == "T54W - 80:5E:C0:12:34:56"
