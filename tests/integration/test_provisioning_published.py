@@ -1,4 +1,4 @@
-"""What the control plane's own writer publishes, the provisioning server serves; what it notes is read back."""
+"""What the control plane publishes, the provisioning server serves; what it notes can be read back."""
 
 from __future__ import annotations
 
