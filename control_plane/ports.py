@@ -324,13 +324,16 @@ class EntityKind(StrEnum):
     LEFTOVER = "leftover"
     ACCOUNT = "account"
     TOKEN = "token"  # noqa: S105 - a kind, not a token
+    CALL_GROUP = "call_group"
+    MAIN_NUMBER = "main_number"
 
 
 EntityKey = tuple[str, ...]
 """organisation (id,) · site (id,) · occupancy (org, site) · person (id,) · number (e164,)
 · extension (org, key) · device (id,) · trunk (id,) · handset (mac,)
 · service (org, site) · service_change (org, site, day) · leftover (node, org, extension)
-· account (email,) · token (id,)."""
+· account (email,) · token (id,)
+· call_group (org, key) · main_number (org, site)."""
 
 
 @dataclass(frozen=True, slots=True)

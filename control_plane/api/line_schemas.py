@@ -42,7 +42,12 @@ class ForwardingPatch(TypedDict, total=False):
 
     enabled: StrictBool | None
     numbers: Annotated[list[Dialled], Field(description="At most one.")] | None
-    extensions: Annotated[list[Key], Field(max_length=MAX_FORWARD_EXTENSIONS)] | None
+    extensions: (
+        Annotated[
+            list[Key], Field(max_length=MAX_FORWARD_EXTENSIONS, description="And at most one Group Key.")
+        ]
+        | None
+    )
     vip: Annotated[list[Dialled], Field(max_length=MAX_VIP_ENTRIES)] | None
 
 
@@ -83,6 +88,9 @@ class ExtensionOut(Out):
     forwarding: ForwardingOut
     no_answer: NoAnswerOut
     restricted: bool
+    legacy_multi_forward: bool = Field(
+        description="Taken over from elsewhere: limits of call groups on forward targets do not hold."
+    )
 
 
 class ExtensionShown(ExtensionOut):

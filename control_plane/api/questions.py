@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool
 
 from control_plane.api import documents
 from control_plane.api.context import Ports
@@ -49,6 +49,13 @@ class ExplainIn(_Given):
         default=[], description="Extensions with a call up.", examples=[["acme/101"]]
     )
     last_used: dict[Party, str] = Field(default={}, description="Extension -> id of the device used last.")
+    at: AwareDatetime | None = Field(default=None, description="When it is made; null: now.")
+    began_with: dict[Party, Key] = Field(
+        default={}, description="Call group -> the member that round robin began with last."
+    )
+    last_call_ended: dict[Party, int] = Field(
+        default={}, description="Member of a call group -> when its last call ended, in Unix time."
+    )
     codes: list[StrictBool] = Field(
         default=[], max_length=2, description="Authorization codes entered: right or wrong."
     )
@@ -122,6 +129,9 @@ async def explain(ports: Ports, body: Annotated[ExplainIn, Body()]) -> dict[str,
         in_call=frozenset(body.in_call),
         last_used=body.last_used,
         codes=tuple(body.codes),
+        at=body.at or ports.clock.now(),
+        began_with=body.began_with,
+        last_call_ended=body.last_call_ended,
     )
     match body.caller:
         case Inside(org=org, key=key):

@@ -121,6 +121,17 @@ RULES: Final[Mapping[str, Rule]] = {
     "delete_device": Rule(WRITE, TENANT_CHANGES),
     "get_device_credentials": Rule(SECRETS, OWN_CHANGES),
     "rotate_device_password": Rule(WRITE | SECRETS, OWN_CHANGES),
+    # call groups, main numbers
+    "list_call_groups": Rule(READ, TENANT_READS),
+    "create_call_group": Rule(WRITE, TENANT_CHANGES),
+    "get_call_group": Rule(READ, TENANT_READS),
+    "patch_call_group": Rule(WRITE, TENANT_CHANGES),
+    "delete_call_group": Rule(WRITE, TENANT_CHANGES),
+    "list_main_numbers": Rule(READ, TENANT_READS),
+    "create_main_number": Rule(WRITE, TENANT_CHANGES),
+    "get_main_number": Rule(READ, TENANT_READS),
+    "patch_main_number": Rule(WRITE, TENANT_CHANGES),
+    "delete_main_number": Rule(WRITE, TENANT_CHANGES),
     # numbers
     "list_numbers": Rule(READ, EVERYBODY, filtered=True),
     "export_numbers": Rule(READ, EVERYBODY, filtered=True),

@@ -123,3 +123,4 @@ class Erasure:
                 if value.split(",")[1:3] == [left.org, left.extension]:
                     yield row
         yield f"last/{name}"
+        yield f"idle/{name}"

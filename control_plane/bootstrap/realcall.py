@@ -31,6 +31,7 @@ from control_plane.bootstrap.callvalues import (
     is_right,
     would_ring_for_ever,
 )
+from control_plane.bootstrap.remembered import read_remembered
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.callpath.compare import Trace, compare
 from control_plane.callpath.explain import (
@@ -147,12 +148,18 @@ class _Caller:
 
     def _explain(self, carrier: Carrier) -> Explanation:
         request = self._request
-        last = self._background.run(self._link.read_rows("last"))
-        last_used = {key.removeprefix("last/"): device for key, device in last.items()}
+        known = self._background.run(read_remembered(self._link))
         right = tuple(is_right(self._model, request.caller, code) for code in request.codes)
 
         def explained(behaviour: Mapping[str, Behaviour]) -> Explanation:
-            now = Circumstances(behaviour, frozenset(), last_used, right)
+            now = Circumstances(
+                behaviour,
+                last_used=known.last_used,
+                codes=right,
+                at=self._wiring.clock.now(),
+                began_with=known.began_with,
+                last_call_ended=known.last_call_ended,
+            )
             return explain(self._model, request.caller, request.dialled, now)
 
         # Numbers outside that nobody spoke of do what the carrier was last told.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -24,12 +25,19 @@ class Circumstances:
     Keys of `behaviour` are "org/key" or an E.164 number; what is not named answers. `in_call` lists "org/key"
     with a call up. `last_used` gives device ids. `codes` are what the caller types when asked for an
     authorization code: True for the right one; fewer than two entries means the rest is left to time out.
+
+    `at` is when the call is made (aware), needed where business hours matter. `began_with` gives for
+    "org/group key" the member round robin began with last; `last_call_ended` for "org/key" when the last call
+    of a member of a call group ended, in any scale (missing: never).
     """
 
     behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
     in_call: frozenset[str] = frozenset()
     last_used: Mapping[str, str] = field(default_factory=dict)
     codes: tuple[bool, ...] = ()
+    at: datetime | None = None
+    began_with: Mapping[str, str] = field(default_factory=dict)
+    last_call_ended: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ TAKEN_UP = frozenset({ANSWERED, FEATURE})
 """Outcomes at which Asterisk answers the caller."""
 REFUSAL = 300
 """SIP status from which on the caller was not answered (RFC 3261, 21)."""
-RACES = frozenset({"leg.ring", "leg.trunk", "leg.forward"})
-"""Nodes of forwarded legs that ring beside others: the first answer wins, the others are cancelled."""
+RACES = frozenset({"leg.ring", "leg.trunk", "leg.forward", "member.ring", "group.ring", "main.forward"})
+"""Nodes of legs that ring beside others: the first answer wins, the others are cancelled."""
 NOT_PASSED: Pair = ("", "")
 
 

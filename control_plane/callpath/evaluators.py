@@ -7,29 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from control_plane.callpath.circumstances import Leg, Step
-from control_plane.callpath.graph import (
-    ANSWERED,
-    BUSY,
-    CANCELLED,
-    ENTRY,
-    GRAPH,
-    MAX_HOPS,
-    UNAVAILABLE,
-    End,
-)
-from control_plane.callpath.walk import Attempt, Walk, together
+from control_plane.callpath.graph import LAST_RING_S, MAX_HOPS
+from control_plane.callpath.group_evaluators import GROUP_EVALUATORS
+from control_plane.callpath.running import Verdict, dial_legs, dialled
+from control_plane.callpath.walk import Attempt, Walk
 from control_plane.domain.features import Feature, find
 from control_plane.domain.model import ExtensionId, chosen, ring_choice
 from control_plane.domain.regions import is_e164
-
-_AS_ATTEMPT: Mapping[str, Attempt] = {
-    ANSWERED.name: Attempt.ANSWERED,
-    CANCELLED.name: Attempt.RINGING,
-    BUSY.name: Attempt.BUSY,
-    UNAVAILABLE.name: Attempt.UNAVAILABLE,
-}
-Verdict = tuple[str, str]
 
 
 def _emergency(w: Walk) -> Verdict:
@@ -62,7 +46,8 @@ def _forward_code(w: Walk, digits: str) -> Verdict:
         return "forward_refused", "no target is stored"
     if digits in w.here.emergency_numbers or digits == w.calling.key:
         return "forward_refused", "an emergency number or the own extension cannot be a target"
-    if w.find_extension(w.org, digits) or is_e164(w.here.numbering.normalise(digits)):
+    inside = w.find_extension(w.org, digits) or w.find_group(w.org, digits)
+    if inside or is_e164(w.here.numbering.normalise(digits)):
         return "forward_set", f"calls go to {digits}"
     return "forward_refused", f"{digits} is neither an extension nor a number"
 
@@ -78,8 +63,11 @@ def _reception(w: Walk) -> Verdict:
 
 def _internal(w: Walk) -> Verdict:
     w.callee = w.find_extension(w.org, w.dialled)
+    w.group = w.find_group(w.org, w.dialled)
+    if w.callee is None and w.group is not None:
+        return "group", f"call group {w.dialled} of {w.org}"
     if w.callee is None:
-        return "no", f"{w.org} has no extension {w.dialled}"
+        return "no", f"{w.org} has no extension or call group {w.dialled}"
     return "yes", f"extension {w.dialled} of {w.org}"
 
 
@@ -98,7 +86,7 @@ def _authorization(w: Walk) -> Verdict:
 
 def _destination(w: Walk) -> Verdict:
     w.number = w.here.numbering.normalise(w.dialled)
-    if _did(w, w.number) is not None:
+    if _is_ours(w, w.number):
         return "own_number", f"{w.number} is one of our numbers"
     if w.number.startswith("+") or w.exempt:
         return "outside", f"{w.number} is outside"
@@ -112,24 +100,22 @@ def _did(w: Walk, e164: str) -> ExtensionId | None:
     return number.org, number.extension
 
 
+def _is_ours(w: Walk, e164: str) -> bool:
+    """Whether the number reaches something here: an extension, or as a main number its group features."""
+    return _did(w, e164) is not None or w.model.main_number(e164) is not None
+
+
 def _trunk_of(w: Walk, digits: str) -> Verdict:
     if w.here.trunk is None or w.here.trunk not in w.model.trunks:
         return "unavailable", f"site {w.here.id} has no trunk"
     attempt = w.ring(digits)
-    verdict = _dialled(attempt, patient=True)
+    verdict = dialled(w, attempt, None)
     return verdict, f"{digits} through trunk {w.here.trunk}"
 
 
-def _dialled(attempt: Attempt, *, patient: bool) -> str:
-    """The outcome of a dial node; a `patient` caller waits until somebody else ends the ringing."""
-    if attempt is Attempt.RINGING:
-        return "cancelled" if patient else "no_answer"
-    return attempt.value
-
-
 def _did_known(w: Walk) -> Verdict:
-    if _did(w, w.number) is None:
-        return "no", f"{w.number} is not a number of ours with an extension"
+    if not _is_ours(w, w.number):
+        return "no", f"{w.number} is not a number of ours that reaches anything"
     return "yes", f"{w.number} is ours"
 
 
@@ -137,6 +123,8 @@ def _did_active(w: Walk) -> Verdict:
     number = w.model.numbers[w.number]
     if not number.routes:
         return "no", f"{w.number} is {number.status.value.upper()}"
+    if _enter_main(w, w.number):
+        return "main", f"{w.number} is the main number of {w.org}"
     owner = _enter_owner(w, w.number)
     return (
         "yes",
@@ -144,13 +132,27 @@ def _did_active(w: Walk) -> Verdict:
     )
 
 
+def _enter_main(w: Walk, e164: str) -> bool:
+    """Go on at the main number, if it is one."""
+    w.main = w.model.main_number(e164)
+    if w.main is None:
+        return False
+    _enter_org(w, w.main.org)
+    return True
+
+
+def _enter_org(w: Walk, org: str) -> None:
+    """Another organisation knows the caller by number only."""
+    if org != w.org:
+        w.caller_key = None
+    w.org = org
+
+
 def _enter_owner(w: Walk, e164: str) -> ExtensionId:
-    """Go on at the extension that has the number; another organisation knows the caller by number only."""
+    """Go on at the extension that has the number."""
     owner = _did(w, e164)
     assert owner is not None  # noqa: S101 - asked for numbers that have an extension
-    if owner[0] != w.org:
-        w.caller_key = None
-    w.org = owner[0]
+    _enter_org(w, owner[0])
     w.callee = w.find_extension(*owner)
     return owner
 
@@ -191,8 +193,15 @@ def _vip(w: Walk) -> Verdict:
 
 def _forward(w: Walk) -> Verdict:
     targets = w.called.forwarding.targets
-    attempt = dial_legs(w, targets)
-    return _dialled(attempt, patient=bool(w.path)), f"rings {', '.join(targets)} together"
+    ring_s = None if w.on_leg else w.called.no_answer.ring_timeout_s
+    attempt = _forwarded(w, targets, ring_s)
+    return dialled(w, attempt, ring_s), f"rings {', '.join(targets)} together"
+
+
+def _forwarded(w: Walk, targets: tuple[str, ...], ring_s: int | None) -> Attempt:
+    extension = w.called
+    origin = (extension.org, extension.key)
+    return dial_legs(w, targets, origin, ring_s, caller=extension, site=extension.site)
 
 
 def _devices(w: Walk) -> Verdict:
@@ -224,7 +233,7 @@ def _busy(w: Walk) -> Verdict:
 
 def _ring(w: Walk) -> Verdict:
     attempt = w.ring(f"{w.called.org}/{w.called.key}")
-    what = _dialled(attempt, patient=bool(w.path))
+    what = dialled(w, attempt, None if w.on_leg else w.called.no_answer.ring_timeout_s)
     return what, f"extension {w.called.key} rings for at most {w.called.no_answer.ring_timeout_s} s"
 
 
@@ -235,8 +244,8 @@ def _no_answer(w: Walk) -> Verdict:
 
 def _no_answer_forward(w: Walk) -> Verdict:
     number = w.called.no_answer.number or ""  # the action 'forward' has one, by its own rule
-    attempt = dial_legs(w, (number,))
-    return _dialled(attempt, patient=False), f"forwards to {number}"
+    attempt = _forwarded(w, (number,), LAST_RING_S)
+    return dialled(w, attempt, LAST_RING_S), f"forwards to {number}"
 
 
 def _hops(w: Walk) -> Verdict:
@@ -249,53 +258,19 @@ def _leg_target(w: Walk) -> Verdict:
     w.callee = w.find_extension(w.org, w.dialled)
     if w.callee is not None:
         return "extension", f"extension {w.dialled} of {w.org}"
-    owner = _did(w, w.dialled)
-    if owner is None:
+    w.group = w.find_group(w.org, w.dialled)
+    if w.group is not None:
+        return "group", f"call group {w.dialled} of {w.org}"
+    if not _is_ours(w, w.dialled):
         if not w.dialled.startswith("+"):
             return "unknown", f"{w.dialled} is neither an extension nor a number"
         return "outside", f"{w.dialled} is outside"
     if not w.model.numbers[w.dialled].routes:
         return "inactive_number", f"{w.dialled} is not ACTIVE"
-    _enter_owner(w, w.dialled)
+    if _enter_main(w, w.dialled):
+        return "main", f"{w.dialled} is the main number of {w.org}"
+    owner = _enter_owner(w, w.dialled)
     return "own_number", f"{w.dialled} belongs to extension {owner[0]}/{owner[1]}"
-
-
-def run(walk: Walk, node_id: str) -> End:
-    """Walk from `node_id` to an end, leaving a step for every node passed."""
-    while True:
-        outcome, why = EVALUATORS[node_id](walk)
-        walk.trace.append(Step(node_id, outcome, why))
-        target = GRAPH[node_id].outcomes[outcome]
-        if isinstance(target, End):
-            return target
-        node_id = target
-
-
-def dial_legs(w: Walk, targets: tuple[str, ...]) -> Attempt:
-    """Ring every target on a leg of its own; what the dialling side sees of them together."""
-    extension = w.called
-    attempts = []
-    for target in targets:
-        leg = Walk(
-            w.model,
-            w.now,
-            target,
-            origin=w.origin,
-            caller=extension,
-            site=w.model.sites[extension.site],
-            org=extension.org,
-            caller_key=w.caller_key,
-            caller_number=w.caller_number,
-            hops=w.hops + 1,
-            path=f"{w.path or extension.key}>{target}",
-        )
-        end = run(leg, ENTRY["leg"])
-        w.legs.append(Leg(leg.path, end.name, tuple(leg.trace)))
-        w.legs.extend(leg.legs)
-        w.rings.extend(leg.rings)
-        w.answered_by.extend(leg.answered_by)
-        attempts.append(_AS_ATTEMPT[end.name])
-    return together(attempts)
 
 
 EVALUATORS: Mapping[str, Callable[[Walk], Verdict]] = {
@@ -330,4 +305,5 @@ EVALUATORS: Mapping[str, Callable[[Walk], Verdict]] = {
     "leg.busy": _busy,
     "leg.ring": _ring,
     "leg.trunk": lambda w: _trunk_of(w, w.dialled),
+    **GROUP_EVALUATORS,
 }

@@ -15,8 +15,9 @@ from control_plane.callpath.circumstances import (
     OutsideCaller,
     Step,
 )
-from control_plane.callpath.evaluators import run
+from control_plane.callpath.evaluators import EVALUATORS
 from control_plane.callpath.graph import ENTRY, outcome_of
+from control_plane.callpath.running import run
 from control_plane.callpath.walk import Walk
 from control_plane.domain.model import Model
 
@@ -29,7 +30,7 @@ def explain(
     Raises:
         UnknownEntity: the calling extension or trunk does not exist.
     """
-    walk = Walk(model, circumstances or Circumstances(), dialled)
+    walk = Walk(model, circumstances or Circumstances(), dialled, EVALUATORS)
     match caller:
         case InsideCaller(org, key):
             walk.from_extension(org, key)

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from control_plane.callpath.checks import forwarding_problems, key_problem
+from control_plane.callpath.checks import key_problem
+from control_plane.callpath.passing import passing_problems
+from control_plane.domain.entities import NumberStatus
 from control_plane.domain.extension import Extension, NoAnswerAction
+from control_plane.domain.groups import DestinationKind
 from control_plane.domain.model import Model
 
 
@@ -41,6 +44,8 @@ def findings(model: Model) -> tuple[Finding, ...]:
         *_ways_out(model),
         *_nothing_rings(model),
         *_stray_targets(model),
+        *_silent_groups(model),
+        *_main_numbers(model),
     ]
     return tuple(sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.rule, f.subject)))
 
@@ -64,7 +69,7 @@ def _emergency(model: Model) -> Iterator[Finding]:
 
 def _forwarding(model: Model) -> Iterator[Finding]:
     """A91: loops and long chains; a phone's feature code can make one, which then ends at the hop limit."""
-    for problem in forwarding_problems(model):
+    for problem in passing_problems(model):
         yield Finding(Severity.ERROR, "forwarding-loop", "forwarding", problem)
 
 
@@ -99,6 +104,17 @@ def _ways_out(model: Model) -> Iterator[Finding]:
                 f"Restricted extensions of {extension.org} ({', '.join(sorted(callers)[:5])}) reach "
                 f"{', '.join(numbers)} without a code by calling {extension.key}, which forwards there.",
             )
+    for (org, key), group in model.call_groups.items():
+        onward = group.otherwise
+        outside = onward is not None and onward.kind is DestinationKind.NUMBER
+        if org in restricted and onward is not None and outside and onward.target not in model.numbers:
+            yield Finding(
+                Severity.WARNING,
+                "restricted-reaches-outside",
+                f"call group {org}/{key}",
+                f"Restricted extensions of {org} ({', '.join(sorted(restricted[org])[:5])}) reach "
+                f"{onward.target} without a code by calling group {key}, which sends calls there.",
+            )
 
 
 def _numbers_outside(model: Model, extension: Extension) -> list[str]:
@@ -132,6 +148,8 @@ def _stray_targets(model: Model) -> Iterator[Finding]:
             continue
         for key in extension.forwarding.extensions:
             target = model.extensions.get((extension.org, key))
+            if (extension.org, key) in model.call_groups:
+                continue
             if target is None or not model.is_active(target):
                 why = "does not exist" if target is None else "is not in service"
                 yield Finding(
@@ -139,6 +157,45 @@ def _stray_targets(model: Model) -> Iterator[Finding]:
                     "forward-target-unreachable",
                     _name(extension),
                     f"Extension {extension.key} forwards to {key}, which {why}.",
+                )
+
+
+def _silent_groups(model: Model) -> Iterator[Finding]:
+    """R84: a group whose members cannot ring."""
+    for (org, key), group in model.call_groups.items():
+        members = [model.extensions.get((org, member)) for member in group.members]
+        if not any(m is not None and model.is_active(m) and model.devices_of(m) for m in members):
+            yield Finding(
+                Severity.WARNING,
+                "group-rings-nobody",
+                f"call group {org}/{key}",
+                f"Calls to call group {key} of {org} ring nobody: it has no member with a device in service.",
+            )
+
+
+def _main_numbers(model: Model) -> Iterator[Finding]:
+    """R8: a main number that is in service and leads nowhere."""
+    for number in model.numbers.values():
+        in_service = number.main and number.status is NumberStatus.ACTIVE and number.org is not None
+        if in_service and model.main_number(number.e164) is None:
+            yield Finding(
+                Severity.WARNING,
+                "main-number-leads-nowhere",
+                f"number {number.e164}",
+                f"Calls to {number.e164}, the main number of {number.org} at {number.site}, reach nothing: "
+                "set up what they meet.",
+            )
+    for main in model.main_numbers.values():
+        for name, destination in main.destinations:
+            target = model.extensions.get((main.org, destination.target))
+            inside = destination.kind in (DestinationKind.EXTENSION, DestinationKind.VOICEMAIL)
+            if inside and (target is None or not model.is_active(target)):
+                yield Finding(
+                    Severity.WARNING,
+                    "main-number-target-unreachable",
+                    f"main number {main.org}/{main.site}",
+                    f"The main number of {main.org} at {main.site} leads to extension {destination.target} "
+                    f"({name}), which is not in service.",
                 )
 
 

@@ -10,84 +10,30 @@ node), the picture and the checks. A real call leaves `node:outcome` for each no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
-MAX_HOPS: Final = 3
-"""A91: a forwarded call may be forwarded on, three forwardings in all."""
-
-LAST_RING_S: Final = 60
-"""How long a number outside rings when no extension's own time applies."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Where a call path stops; `cause` is the Q.850 cause the caller's leg is released with."""
-
-    name: str
-    cause: int
-
-
-ANSWERED = End("answered", 16)
-BUSY = End("busy", 17)
-NO_ANSWER = End("no_answer", 19)
-UNAVAILABLE = End("unavailable", 20)
-REFUSED = End("refused", 21)
-UNKNOWN_NUMBER = End("unknown_number", 1)
-INACTIVE = End("inactive", 1)
-CANCELLED = End("cancelled", 16)
-VOICEMAIL = End("voicemail", 16)
-RECORDED = End("recorded", 19)
-HUNG_UP = End("hung_up", 19)
-FEATURE = End("feature", 16)
-
-Target = str | End
-"""A node id or an end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One decision or action of the path.
-
-    `reads` names the facts it looks at, `outcomes` where each result leads, `template` the dialplan template
-    that carries it out with `params`, `row` the requirement it stands for.
-    """
-
-    id: str
-    title: str
-    row: str
-    reads: tuple[str, ...]
-    outcomes: Mapping[str, Target]
-    template: str
-    params: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def context(self) -> str:
-        """The part of the graph it belongs to: out, did, in or leg."""
-        return self.id.split(".")[0]
-
-    @property
-    def label(self) -> str:
-        return self.id.split(".")[1]
-
-
-def _dial(id_: str, title: str, row: str, reads: tuple[str, ...], then: Target | None, **params: str) -> Node:
-    """A node that rings: what is not answered leads to `then`, or ends as it is."""
-    return Node(
-        id_,
-        title,
-        row,
-        reads,
-        {
-            "answered": ANSWERED,
-            "busy": then or BUSY,
-            "no_answer": then or NO_ANSWER,
-            "unavailable": then or UNAVAILABLE,
-            "cancelled": CANCELLED,
-        },
-        "dial",
-        params,
-    )
+from control_plane.callpath.group_nodes import GROUP_NODES
+from control_plane.callpath.nodes import (
+    ANSWERED,
+    BUSY,
+    CANCELLED,
+    FEATURE,
+    HUNG_UP,
+    INACTIVE,
+    LAST_RING_S,
+    MAX_GROUPS,
+    MAX_HOPS,
+    NO_ANSWER,
+    RECORDED,
+    REFUSED,
+    UNAVAILABLE,
+    UNKNOWN_NUMBER,
+    VOICEMAIL,
+    End,
+    Node,
+    Target,
+    dial,
+)
 
 
 def _callee(part: str) -> tuple[Node, ...]:
@@ -115,7 +61,7 @@ def _callee(part: str) -> tuple[Node, ...]:
             {"yes": f"{part}.devices", "no": f"{part}.forward"},
             "vip",
         ),
-        _dial(
+        dial(
             f"{part}.forward",
             "Ring number and extensions together",
             "R91, A91",
@@ -147,7 +93,7 @@ def _callee(part: str) -> tuple[Node, ...]:
             {"free": f"{part}.ring", "busy": failed or BUSY},
             "busy",
         ),
-        _dial(
+        dial(
             f"{part}.ring",
             "Ring the devices",
             "R115",
@@ -159,7 +105,7 @@ def _callee(part: str) -> tuple[Node, ...]:
     )
 
 
-NODES: Final[tuple[Node, ...]] = (
+EXTENSION_NODES: Final[tuple[Node, ...]] = (
     Node(
         "out.emergency",
         "Emergency number of the site's region?",
@@ -196,10 +142,10 @@ NODES: Final[tuple[Node, ...]] = (
     ),
     Node(
         "out.internal",
-        "Extension of the same organisation?",
-        "R71, A58",
-        ("extension.key",),
-        {"yes": "in.active", "no": "out.authorization"},
+        "Extension or call group of the same organisation?",
+        "R71, R97, A58",
+        ("extension.key", "call group.key"),
+        {"yes": "in.active", "group": "group.enter", "no": "out.authorization"},
         "internal",
     ),
     Node(
@@ -225,7 +171,7 @@ NODES: Final[tuple[Node, ...]] = (
         {"own_number": "did.active", "outside": "out.trunk", "unknown": UNKNOWN_NUMBER},
         "destination",
     ),
-    _dial(
+    dial(
         "out.trunk",
         "Dial through the trunk",
         "R59",
@@ -235,7 +181,7 @@ NODES: Final[tuple[Node, ...]] = (
         target="PJSIP/${WC_NUMBER}@${WC_TRUNK}",
         timeout="",
     ),
-    _dial(
+    dial(
         "out.emergency_trunk",
         "Dial the emergency number through the trunk",
         "R59",
@@ -258,7 +204,7 @@ NODES: Final[tuple[Node, ...]] = (
         "Is the number ACTIVE?",
         "R23",
         ("number.status",),
-        {"yes": "in.active", "no": INACTIVE},
+        {"yes": "in.active", "main": "main.hours", "no": INACTIVE},
         "did_active",
     ),
     Node(
@@ -291,7 +237,7 @@ NODES: Final[tuple[Node, ...]] = (
         },
         "no_answer",
     ),
-    _dial(
+    dial(
         "in.no_answer_forward",
         "Forward to the no-answer number",
         "R111",
@@ -313,9 +259,11 @@ NODES: Final[tuple[Node, ...]] = (
         "leg.target",
         "What is the forward target?",
         "R91",
-        ("extension.key", "numbers"),
+        ("extension.key", "call group.key", "numbers"),
         {
             "extension": "leg.active",
+            "group": "group.enter",
+            "main": "main.hours",
             "own_number": "leg.active",
             "inactive_number": UNAVAILABLE,
             "outside": "leg.trunk",
@@ -340,7 +288,7 @@ NODES: Final[tuple[Node, ...]] = (
         "dnd",
     ),
     *_callee("leg"),
-    _dial(
+    dial(
         "leg.trunk",
         "Dial the number through the forwarder's trunk",
         "R91",
@@ -351,9 +299,10 @@ NODES: Final[tuple[Node, ...]] = (
         timeout="",
     ),
 )
+NODES: Final[tuple[Node, ...]] = (*EXTENSION_NODES, *GROUP_NODES)
 
 GRAPH: Final[Mapping[str, Node]] = {node.id: node for node in NODES}
-CONTEXTS: Final = ("out", "did", "in", "leg")
+CONTEXTS: Final = ("out", "did", "in", "leg", "main", "group", "member")
 ENTRY: Final[Mapping[str, str]] = {
     context: next(n.id for n in NODES if n.context == context) for context in CONTEXTS
 }
@@ -388,3 +337,32 @@ def outcome_of(trace: tuple[tuple[str, str], ...]) -> str:
         return end.name
     before = trace[-2][1]
     return before if before in (BUSY.name, NO_ANSWER.name) else UNAVAILABLE.name
+
+
+__all__ = [
+    "ANSWERED",
+    "BUSY",
+    "CANCELLED",
+    "CONTEXTS",
+    "ENTRY",
+    "FEATURE",
+    "GRAPH",
+    "HUNG_UP",
+    "INACTIVE",
+    "LAST_RING_S",
+    "MAX_GROUPS",
+    "MAX_HOPS",
+    "NODES",
+    "NO_ANSWER",
+    "RECORDED",
+    "REFUSED",
+    "UNAVAILABLE",
+    "UNKNOWN_NUMBER",
+    "VOICEMAIL",
+    "End",
+    "Node",
+    "Target",
+    "end_of",
+    "outcome_of",
+    "parse_trace",
+]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from control_plane.callpath.circumstances import Behaviour, Circumstances, Leg, Step
 from control_plane.domain.entities import Site
 from control_plane.domain.extension import Extension
+from control_plane.domain.groups import CallGroup, Destination, MainNumber
 from control_plane.domain.model import Model
 from control_plane.domain.regions import REGIONS
 from control_plane.errors import UnknownEntity
@@ -19,6 +20,7 @@ class Attempt(StrEnum):
 
     ANSWERED = "answered"
     RINGING = "ringing"
+    NO_ANSWER = "no_answer"  # a leg that gave up by itself
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
 
@@ -34,11 +36,16 @@ _ATTEMPT: Mapping[Behaviour, Attempt] = {
 
 @dataclass
 class Walk:
-    """The state of one channel's way through the graph, under the names the dialplan uses."""
+    """The state of one channel's way through the graph, under the names the dialplan uses.
+
+    `rules` are the evaluators, by node. On a leg `limit_s` is how long whoever dials it waits (None: until it
+    ends by itself), and `elapsed_s` how much of that is gone.
+    """
 
     model: Model
     now: Circumstances
     dialled: str
+    rules: Mapping[str, Callable[[Walk], tuple[str, str]]]
     origin: str = ""  # "org/key" of the extension that made the call
     caller: Extension | None = None
     site: Site | None = None
@@ -51,6 +58,20 @@ class Walk:
     held: bool = False
     hops: int = 0
     path: str = ""
+    limit_s: int | None = None
+    elapsed_s: int = 0
+    group: CallGroup | None = None
+    groups: int = 0
+    only: tuple[str, ...] = ()
+    queue: tuple[str, ...] = ()
+    turn: tuple[str, ...] = ()
+    turn_s: int = 0
+    left_s: int = 0
+    reason: str = ""
+    so_far: str = ""
+    main: MainNumber | None = None
+    destination: Destination | None = None
+    fallback: Destination | None = None
     trace: list[Step] = field(default_factory=list)
     legs: list[Leg] = field(default_factory=list)
     rings: list[str] = field(default_factory=list)
@@ -97,6 +118,24 @@ class Walk:
         assert self.site is not None  # noqa: S101 - set together with the caller
         return self.site
 
+    @property
+    def hunting(self) -> CallGroup:
+        """The group the call is in."""
+        assert self.group is not None  # noqa: S101 - group nodes are entered with one only
+        return self.group
+
+    @property
+    def called_main(self) -> MainNumber:
+        assert self.main is not None  # noqa: S101 - the nodes of a main number are entered with one only
+        return self.main
+
+    @property
+    def on_leg(self) -> bool:
+        return bool(self.path)
+
+    def find_group(self, org: str, key: str) -> CallGroup | None:
+        return self.model.call_groups.get((org, key))
+
     def find_extension(self, org: str, key: str) -> Extension | None:
         return self.model.extensions.get((org, key))
 
@@ -114,8 +153,11 @@ class Walk:
 
 
 def together(attempts: list[Attempt]) -> Attempt:
-    """Dial()'s one status for several legs: an answer wins, else one still rings, else busy if any was."""
-    for status in (Attempt.ANSWERED, Attempt.RINGING, Attempt.BUSY):
+    """Dial()'s one status for several legs.
+
+    An answer wins, else one still rings, else one gave up after ringing, else busy if any was.
+    """
+    for status in (Attempt.ANSWERED, Attempt.RINGING, Attempt.NO_ANSWER, Attempt.BUSY):
         if status in attempts:
             return status
     return Attempt.UNAVAILABLE

@@ -1,4 +1,4 @@
-"""`key=value` on the command line as a patch of an extension: dotted names, values typed by the field."""
+"""`key=value` on the command line as a patch of an entity: dotted names, values typed by the field."""
 
 from __future__ import annotations
 
@@ -18,66 +18,75 @@ TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
 NONE = frozenset({"", "none", "null"})
 FIXED = ("org", "key")
+"""What names an extension or a call group."""
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 """A number below nought is a number too: the field's own rule says what its limits are."""
-DERIVED = ("forwarding.vip_ring_devices",)
-"""Follow from other fields."""
+DERIVED = ("forwarding.vip_ring_devices", "legacy_multi_forward")
+"""Follow from other fields, or from where an extension came from."""
 
 
-def settable() -> tuple[str, ...]:
-    """Every dotted name `set extension` takes."""
-    return tuple(name for name in _names(Extension, "") if name not in FIXED and name not in DERIVED)
+def settable(entity: type[Entity] = Extension, fixed: Iterable[str] = FIXED) -> tuple[str, ...]:
+    """Every dotted name `set` takes for this kind of entity."""
+    return tuple(name for name in _names(entity, "") if name not in fixed and name not in DERIVED)
 
 
 def _names(entity: type[Entity], prefix: str) -> Iterable[str]:
     for name, info in entity.model_fields.items():
-        nested = info.annotation
-        if isinstance(nested, type) and issubclass(nested, Entity):
-            yield from _names(nested, f"{prefix}{name}.")
-        else:
+        nested = _nested(info.annotation)
+        if nested is None or types.NoneType in _kinds(info.annotation):
             yield f"{prefix}{name}"
+        if nested is not None:
+            yield from _names(nested, f"{prefix}{name}.")
 
 
-def parse(assignments: Iterable[str]) -> dict[str, object]:
+def _nested(annotation: Any) -> type[Entity] | None:
+    """The entity class of a field that holds one."""
+    found = (k for k in _kinds(annotation) if isinstance(k, type) and issubclass(k, Entity))
+    return next(found, None)
+
+
+def parse(
+    assignments: Iterable[str], entity: type[Entity] = Extension, fixed: Iterable[str] = FIXED
+) -> dict[str, object]:
     """The nested patch of these `name=value` texts; lists are separated by commas, "none" clears.
 
     Raises:
-        InvalidField: a name that is none of an extension's, or a value that is none of its field's.
+        InvalidField: a name that is none of the entity's, or a value that is none of its field's.
     """
+    names = settable(entity, fixed)
     patch: dict[str, object] = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
             raise InvalidField(repr(assignment), "is not NAME=VALUE, such as dnd=true")
         *path, last = name.split(".")
-        holder, entity = patch, _entity_at(path, name)
+        holder, owner = patch, _entity_at(entity, path, name, names)
         for part in path:
             nested = holder.setdefault(part, {})
             if not isinstance(nested, dict):
                 raise InvalidField(part, "is set both as a whole and in part")
             holder = nested
-        if name not in settable():
-            raise _unknown(name)
-        holder[last] = _typed(name, entity.model_fields[last].annotation, value)
+        if name not in names:
+            raise _unknown(name, names)
+        holder[last] = _typed(name, owner.model_fields[last].annotation, value)
     return patch
 
 
-def _entity_at(path: list[str], name: str) -> type[Entity]:
-    entity: type[Entity] = Extension
+def _entity_at(entity: type[Entity], path: list[str], name: str, names: tuple[str, ...]) -> type[Entity]:
     for part in path:
         info = entity.model_fields.get(part)
-        nested = info.annotation if info is not None else None
-        if not (isinstance(nested, type) and issubclass(nested, Entity)):
-            raise _unknown(name)
+        nested = _nested(info.annotation) if info is not None else None
+        if nested is None:
+            raise _unknown(name, names)
         entity = nested
     return entity
 
 
-def _unknown(name: str) -> InvalidField:
+def _unknown(name: str, names: tuple[str, ...]) -> InvalidField:
     """Names the nearest field first, as after a slip of the keyboard, then all."""
-    near = get_close_matches(name.strip().lower(), settable(), n=1)
+    near = get_close_matches(name.strip().lower(), names, n=1)
     hint = f"did you mean {near[0]}? There are" if near else "there are"
-    return InvalidField(name, f"is no field that can be set; {hint} {', '.join(settable())}")
+    return InvalidField(name, f"is no field that can be set; {hint} {', '.join(names)}")
 
 
 def _typed(name: str, annotation: Any, value: str) -> object:

@@ -14,11 +14,11 @@ from control_plane.cli.app import app, by, run
 from control_plane.cli.assignments import parse
 from control_plane.cli.output import JsonOption, facts, print_json, progress, say
 from control_plane.cli.pushing import push_now, show_steps
-from control_plane.cli.references import device_of, extension_id
+from control_plane.cli.references import device_of, extension_id, place_id
 from control_plane.cli.showing import ExtensionArgument, extension_as_dict
 from control_plane.domain.extension import DeviceKind, ExtensionType, Transport
 from control_plane.domain.model import ExtensionId
-from control_plane.errors import AsteriskError, InvalidField
+from control_plane.errors import AsteriskError
 from control_plane.service import devices, extensions, tenants
 from control_plane.service.preview import preview_patch
 from control_plane.store import SqlStore
@@ -150,14 +150,9 @@ async def _set_code(
 ) -> tuple[tuple[str, str], int, str]:
     async with wiring.store() as store:
         model = (await store.snapshot()).model
-        found = [key for key in model.occupancies if org in (None, key[0]) and site in (None, key[1])]
-        if len(found) != 1:
-            named = ", ".join("/".join(key) for key in sorted(found or model.occupancies)) or "none"
-            raise InvalidField(
-                "--org and --site", f"must name one organisation at one site; there are: {named}"
-            )
-        saved, shown = await tenants.set_authorization_code(store, by(), found[0], digits)
-        return found[0], saved.version, shown
+        found = place_id(model.occupancies, "organisation at one site", org, site)
+        saved, shown = await tenants.set_authorization_code(store, by(), found, digits)
+        return found, saved.version, shown
 
 
 @extension_app.command("add")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
+from control_plane.bootstrap.remembered import Remembered, matters, read_remembered
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.callpath.explain import Behaviour, Circumstances, Explanation, explain
 from control_plane.cli.app import app, run
@@ -44,9 +46,7 @@ def explain_command(
     to: ToOption,
     at: Annotated[
         str | None,
-        typer.Option(
-            "--at", metavar="TIME", help="When (ISO 8601). No rule of the call path depends on the time yet."
-        ),
+        typer.Option("--at", metavar="TIME", help="When (ISO 8601), for business hours; now when not given."),
     ] = None,
     busy: BusyOption = None,
     unregistered: UnregisteredOption = None,
@@ -61,27 +61,31 @@ def explain_command(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a call will do, node by node, and why."""
-    _require_time(at)
     said: dict[Behaviour, Named] = {
         Behaviour.UNREGISTERED: unregistered,
         Behaviour.RING: no_answer,
         Behaviour.REFUSE: refuse,
     }
     codes = tuple(entry is Code.RIGHT for entry in code or ())
-    found = run(_explain(from_, to, org, busy, said, behaviour, codes))
+    found = run(_explain(from_, to, org, busy, said, behaviour, codes, at))
     if as_json:
         print_json(found.as_json())
     else:
         show_explanation(found, f"{from_} calls {to}")
 
 
-def _require_time(text: str | None) -> None:
-    if text is None:
-        return
+def _time(model: Model, text: str) -> datetime:
+    """`text` as a moment; without an offset by the clocks of the sites, where they go alike."""
     try:
-        datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidField("--at", "must be a time such as 2026-01-31T09:30") from None
+    if at.tzinfo is not None:
+        return at
+    zones = {site.time_zone for site in model.sites.values()}
+    if len(zones) != 1:
+        raise InvalidField("--at", "must name its offset, such as 2026-01-31T09:30+08:00: sites differ")
+    return at.replace(tzinfo=ZoneInfo(zones.pop()))
 
 
 async def _explain(
@@ -92,6 +96,7 @@ async def _explain(
     said: dict[Behaviour, Named],
     pairs: Named,
     codes: tuple[bool, ...],
+    at: str | None,
 ) -> Explanation:
     wiring = wire()
     async with wiring.store() as store:
@@ -99,21 +104,25 @@ async def _explain(
     caller, dialled = caller_and_dialled(model, from_, to, org)
     busy_outside, in_call = split_busy(model, org, busy)
     how = behaviours(model, org, {Behaviour.BUSY: busy_outside, **said}, pairs)
-    last_used = await last_used_devices(wiring, model)
-    return explain(model, caller, dialled, Circumstances(how, in_call, last_used, codes))
+    known = await _remembered(wiring, model)
+    circumstances = Circumstances(
+        how,
+        in_call,
+        known.last_used,
+        codes,
+        wiring.clock.now() if at is None else _time(model, at),
+        known.began_with,
+        known.last_call_ended,
+    )
+    return explain(model, caller, dialled, circumstances)
 
 
-async def last_used_devices(wiring: Wiring, model: Model) -> dict[str, str]:
-    """ "org/key" -> the device used last, as the node remembers it; empty when it cannot be asked.
-
-    The node is asked only when the answer can matter: some extension has several devices.
-    """
-    if all(len(devices) < 2 for devices in model.devices.values()):
-        return {}
+async def _remembered(wiring: Wiring, model: Model) -> Remembered:
+    """What the node knows of earlier calls; nothing when it cannot be asked, or need not be."""
+    if not matters(model):
+        return Remembered()
     try:
         async with wiring.connected() as link:
-            return {
-                key.removeprefix("last/"): device for key, device in (await link.read_rows("last")).items()
-            }
+            return await read_remembered(link)
     except AsteriskError:
-        return {}
+        return Remembered()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from control_plane.callpath.explain import CallerId, InsideCaller, OutsideCaller
 from control_plane.domain.extension import Device
@@ -25,12 +26,7 @@ def extension_id(model: Model, text: str, org: str | None = None) -> ExtensionId
         Conflict: several organisations have it.
     """
     found = [ident for ident in _candidates(model, text) if org is None or ident[0] == org]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise UnknownEntity("extension", text if org is None or "/" in text else f"{org}/{text}")
-    named = " or ".join("/".join(ident) for ident in sorted(found)[:_NAMED_AT_MOST])
-    raise Conflict(f"Extension {text} exists in several organisations: write {named}.")
+    return _only("extension", text if found or org is None or "/" in text else f"{org}/{text}", found)
 
 
 def _candidates(model: Model, text: str) -> list[ExtensionId]:
@@ -38,6 +34,42 @@ def _candidates(model: Model, text: str) -> list[ExtensionId]:
     if slash:
         return [(org, key)] if (org, key) in model.extensions else []
     return [ident for ident in model.extensions if ident[1] == text]
+
+
+def group_id(model: Model, text: str) -> ExtensionId:
+    """The call group `text` names: "acme/300", or "300" where only one organisation has it.
+
+    Raises:
+        UnknownEntity: there is none.
+        Conflict: several organisations have it.
+    """
+    org, slash, key = text.partition("/")
+    found = [i for i in model.call_groups if (i == (org, key) if slash else i[1] == text)]
+    return _only("call group", text, found)
+
+
+def place_id(
+    known: Iterable[tuple[str, str]], what: str, org: str | None, site: str | None
+) -> tuple[str, str]:
+    """The one (organisation, site) of `known` that the two options leave.
+
+    Raises:
+        InvalidField: none is left, or several are.
+    """
+    found = [key for key in known if org in (None, key[0]) and site in (None, key[1])]
+    if len(found) != 1:
+        named = ", ".join("/".join(key) for key in sorted(found or known)) or "none"
+        raise InvalidField("--org and --site", f"must name one {what}; there are: {named}")
+    return found[0]
+
+
+def _only(kind: str, text: str, found: list[ExtensionId]) -> ExtensionId:
+    if not found:
+        raise UnknownEntity(kind, text)
+    if len(found) == 1:
+        return found[0]
+    named = " or ".join("/".join(ident) for ident in sorted(found)[:_NAMED_AT_MOST])
+    raise Conflict(f"{kind.capitalize()} {text} exists in several organisations: write {named}.")
 
 
 def is_extension(model: Model, text: str) -> bool:

@@ -18,6 +18,7 @@ RING_TIMEOUT_MIN_S = 5  # R115
 RING_TIMEOUT_MAX_S = 60
 
 FORWARDING_BLOCKED = "Call forwarding is not available while authorization code dialing is enabled"  # A60
+ONE_GROUP_ONLY = "Maximum 1 Group Key."  # R97
 ONE_NUMBER_ONLY = "Maximum 1 Phone Number."  # R92, exact
 
 
@@ -161,7 +162,11 @@ class DndAction(StrEnum):
 
 
 class Extension(Entity):
-    """One extension: what it is called, what it does with calls."""
+    """One extension: what it is called, what it does with calls.
+
+    `legacy_multi_forward` marks a row taken over from elsewhere: the limits that call groups set to forward
+    targets (R96, R97) came later and do not hold for it (R98).
+    """
 
     org: Slug
     key: Key
@@ -179,6 +184,7 @@ class Extension(Entity):
     forwarding: Forwarding = Forwarding()
     no_answer: NoAnswer = NoAnswer()
     restricted: bool = False
+    legacy_multi_forward: bool = False
 
     @field_validator("voicemail_pin")
     @classmethod
@@ -225,6 +231,7 @@ __all__ = [
     "FORWARDING_BLOCKED",
     "KEY_PATTERN",
     "MAX_FORWARD_EXTENSIONS",
+    "ONE_GROUP_ONLY",
     "ONE_NUMBER_ONLY",
     "Device",
     "DeviceKind",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from control_plane.domain.accounts import Account, Token
 from control_plane.domain.entities import (
@@ -17,6 +18,7 @@ from control_plane.domain.entities import (
 )
 from control_plane.domain.extension import DEVICE_PRIORITY, Device, DeviceKind, Extension, ExtensionType
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
+from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import Handset
 from control_plane.domain.voice import ServiceChange, VoiceService
 
@@ -42,6 +44,8 @@ class Model:
     leftovers: Mapping[tuple[str, str, str], Leftover] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
     tokens: Mapping[str, Token] = field(default_factory=dict)
+    call_groups: Mapping[ExtensionId, CallGroup] = field(default_factory=dict)
+    main_numbers: Mapping[tuple[str, str], MainNumber] = field(default_factory=dict)
     feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
 
     @classmethod
@@ -62,6 +66,8 @@ class Model:
         leftovers: Iterable[Leftover] = (),
         accounts: Iterable[Account] = (),
         tokens: Iterable[Token] = (),
+        call_groups: Iterable[CallGroup] = (),
+        main_numbers: Iterable[MainNumber] = (),
         feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES,
     ) -> Model:
         """The model of these entities, in any order."""
@@ -83,6 +89,8 @@ class Model:
             leftovers={(left.node, left.org, left.extension): left for left in leftovers},
             accounts={a.email: a for a in accounts},
             tokens={t.id: t for t in tokens},
+            call_groups={(g.org, g.key): g for g in call_groups},
+            main_numbers={(m.org, m.site): m for m in main_numbers},
             feature_codes=feature_codes,
         )
 
@@ -104,6 +112,23 @@ class Model:
     def handset_of(self, device: str) -> Handset | None:
         """The handset that is set up as `device`; looks through all of them."""
         return next((h for h in self.handsets.values() if h.device == device), None)
+
+    @cached_property
+    def memberships(self) -> Mapping[ExtensionId, tuple[str, ...]]:
+        """The Group Keys of every extension that is a member of a call group."""
+        found: dict[ExtensionId, list[str]] = {}
+        for org, key in sorted(self.call_groups):
+            for member in self.call_groups[org, key].members:
+                found.setdefault((org, member), []).append(key)
+        return {ident: tuple(keys) for ident, keys in found.items()}
+
+    def main_number(self, e164: str) -> MainNumber | None:
+        """The group features of this number; None when it is no main number, or nothing is set for it."""
+        number = self.numbers.get(e164)
+        if number is None or not number.main or number.org is None:
+            return None
+        found = self.main_numbers.get((number.org, number.site))
+        return found if found is not None and found.e164 == e164 else None
 
     def node_of(self, extension: Extension) -> str:
         return self.sites[extension.site].node

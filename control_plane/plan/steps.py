@@ -69,6 +69,9 @@ _FAMILY_PHASES = {
     "site": Phase.LISTS,
     "emergency": Phase.LISTS,
     "reception": Phase.LISTS,
+    # A group rings extensions; a main number stands on both, and its number opens it.
+    "group": Phase.SWITCHES,
+    "main": Phase.SWITCHES,
     "did": Phase.ENTRANCES,
     "hint": Phase.ENTRANCES,
 }

@@ -26,6 +26,8 @@ class UnitKind(_Fast):
     SITE = "site"  # (site,)
     OCCUPANCY = "occupancy"  # (org, site)
     TRUNK = "trunk"  # (trunk,)
+    CALL_GROUP = "call_group"  # (org, group key)
+    MAIN_NUMBER = "main_number"  # (org, site)
     NODE = "node"  # (node,): the dialplan
     HANDSET = "handset"  # (mac,)
     COMMON_FILES = "common files"  # (): those that are the same for every handset of a model
@@ -75,11 +77,11 @@ def is_secret(key: ArtefactKey) -> bool:
 
 
 OWNED_ROWS = ("pbx/auth", "pbx/aor", "pbx/endpoint", "pbx/identify", "ext", "vip", "did", "site", "emergency",
-              "reception", "code", "hint")  # fmt: skip
+              "reception", "code", "hint", "group", "main")  # fmt: skip
 """AstDB families this program owns wholly: a row it did not render there is foreign and goes.
 
-Not owned, because Asterisk or a phone writes them: `journal`, `outbox`, `last`, `registrar`; `guard` belongs
-to the blocking of attackers.
+Not owned, because Asterisk or a phone writes them: `journal`, `outbox`, `last`, `idle`, `turn`, `registrar`;
+`guard` belongs to the blocking of attackers.
 """
 
 LENT_ROWS = ("pbx/endpoint/~", "pbx/identify/~")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from control_plane.callpath.graph import CONTEXTS, MAX_HOPS, NODES, Node, Target
+from control_plane.callpath.graph import CONTEXTS, MAX_GROUPS, MAX_HOPS, NODES, Node, Target
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
 from control_plane.domain.regions import REGIONS
 from control_plane.render.templates import ENVIRONMENT, render
@@ -67,7 +67,13 @@ def _rendered(node: Node) -> _Rendered:
     edges = _Edges(node)
     template = ENVIRONMENT.get_template(f"dialplan/nodes/{node.template}.j2")
     text = template.render(
-        node=node, p=node.params, hot=edges.hot, cold=edges.cold, max_hops=MAX_HOPS, label=node.label
+        node=node,
+        p=node.params,
+        hot=edges.hot,
+        cold=edges.cold,
+        max_hops=MAX_HOPS,
+        max_groups=MAX_GROUPS,
+        label=node.label,
     )
     usual, _, rest = text.partition(_LEAVE)
     leave = "" if edges.usual is None else f" same => n,{edges.leave(edges.usual)}"

@@ -16,6 +16,9 @@ CONTEXT_TITLES = {
     "did": "A call comes in to a number",
     "in": "At the called extension",
     "leg": "At each forward target",
+    "main": "A call to a main number",
+    "group": "A call to a call group",
+    "member": "At each member of the group",
 }
 _UNSAFE = str.maketrans({'"': "'", "<": "(", ">": ")", "#": "", "\n": " "})
 
@@ -34,10 +37,18 @@ def graph_mermaid() -> str:
         ends.update({_end_id(t): t for t in node.outcomes.values() if isinstance(t, End)})
     lines.extend(f'  {name}(["{end.name}, cause {end.cause}"])' for name, end in sorted(ends.items()))
     lines.extend(f"  {a} -.->|each target| leg_hops" for a in _LEG_OPENERS)
+    lines.append("  group_ring -.->|each member| member_active")
     return "\n".join(lines) + "\n"
 
 
-_LEG_OPENERS = ("in_forward", "in_no_answer_forward", "leg_forward")
+_LEG_OPENERS = (
+    "in_forward",
+    "in_no_answer_forward",
+    "leg_forward",
+    "main_forward",
+    "main_last",
+    "group_forward",
+)
 
 
 def extension_mermaid(model: Model, extension: Extension) -> str:

@@ -7,6 +7,7 @@ from control_plane.domain.extension import Device, Extension, Transport
 from control_plane.domain.model import Model, ring_choice
 from control_plane.render.templates import render, safe
 
+WAITING, NOT_WAITING, COUNTED = "1", "0", "counted"
 _NAME_UNSAFE = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", ";": ",", "\t": " "})
 
 
@@ -29,9 +30,9 @@ def device_text(model: Model, extension: Extension, device: Device) -> str:
             "site": extension.site,
             "key": extension.key,
             "number": extension.number or "",
-            "track": int(tracks_last_used(extension, devices)),
+            "track": int(tracks_last_used(model, extension, devices)),
             "restricted": int(extension.restricted),
-            "counted": int(not extension.rings_waiting_calls),
+            "counted": int(waiting_calls(model, extension) != WAITING),
             "caller_id": caller_id(extension),
             "mailbox": mailbox_name(extension) if extension.has_mailbox else "",
             "tls": device.transport is Transport.TLS,
@@ -56,9 +57,19 @@ def trunk_text(trunk: Trunk) -> str:
     )
 
 
-def tracks_last_used(extension: Extension, devices: tuple[Device, ...]) -> bool:
-    """R87: only where no explicit choice is made and there is a choice at all."""
-    return len(devices) > 1 and not ring_choice(extension, devices)
+def tracks_last_used(model: Model, extension: Extension, devices: tuple[Device, ...]) -> bool:
+    """R87: only where somebody asks: with a choice of devices, and no explicit one; or a call group (A85)."""
+    explicit = ring_choice(extension, devices)
+    if not explicit:
+        return len(devices) > 1
+    return len(explicit) > 1 and (extension.org, extension.key) in model.memberships
+
+
+def waiting_calls(model: Model, extension: Extension) -> str:
+    """Whether an extension in a call takes another: COUNTED does, but its call groups pass it by."""
+    if not extension.rings_waiting_calls:
+        return NOT_WAITING
+    return COUNTED if (extension.org, extension.key) in model.memberships else WAITING
 
 
 def mailbox_name(extension: Extension) -> str:

@@ -16,10 +16,18 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, Extension, NoAnswerAction
+from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.model import Model, chosen, ring_choice
 from control_plane.render.artefacts import Rendered, Unit, UnitKind
 from control_plane.render.dialplan import canonical, dialplan_text
-from control_plane.render.pjsip import device_text, mailbox_name, tracks_last_used, trunk_text
+from control_plane.render.groups import group_rows
+from control_plane.render.pjsip import (
+    device_text,
+    mailbox_name,
+    tracks_last_used,
+    trunk_text,
+    waiting_calls,
+)
 from control_plane.render.templates import safe, sections
 
 DIALPLAN_FILE = "generated_dialplan.conf"
@@ -27,7 +35,7 @@ LEG_CONTEXT = "wc-target"
 MESSAGE_MAX_S = 60
 RECORDER_OVERRUN_S = 1
 """Asterisk 22 compares whole seconds (main/app.c): with maxsecs=59 a recording ends after 59 to 60 s."""
-ACTIVE, INACTIVE = "active", "inactive"
+ACTIVE, INACTIVE, MAIN = "active", "inactive", "main"
 
 
 def units(model: Model, node: str) -> Iterator[Unit]:
@@ -38,6 +46,8 @@ def units(model: Model, node: str) -> Iterator[Unit]:
     yield from (Unit(UnitKind.SITE, (site,)) for site in sorted(sites))
     yield from (Unit(UnitKind.OCCUPANCY, key) for key in model.occupancies if key[1] in sites)
     yield from (Unit(UnitKind.EXTENSION, k) for k, e in model.extensions.items() if e.site in sites)
+    yield from (Unit(UnitKind.CALL_GROUP, k) for k, g in model.call_groups.items() if g.site in sites)
+    yield from (Unit(UnitKind.MAIN_NUMBER, k) for k in model.main_numbers if k[1] in sites)
     yield from (Unit(UnitKind.NUMBER, (n.e164,)) for n in model.numbers.values() if n.site in sites)
 
 
@@ -64,7 +74,9 @@ def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
             return _extension(model, extension)
         case UnitKind.NUMBER:
             number = model.numbers.get(unit.key[0])
-            return _number(number) if number and model.sites[number.site].node == node else Rendered()
+            return _number(model, number) if number and model.sites[number.site].node == node else Rendered()
+        case UnitKind.CALL_GROUP | UnitKind.MAIN_NUMBER:
+            return Rendered.of(rows=group_rows(model, node, unit))
         case UnitKind.SITE:
             site = model.sites.get(unit.key[0])
             return _site(site) if site and site.node == node else Rendered()
@@ -89,6 +101,7 @@ def touched(model: Model, before: Entity | None, after: Entity | None) -> frozen
     if isinstance(before, Site) and isinstance(after, Site):
         in_endpoints = (before.node, before.media_address) != (after.node, after.media_address)
         found.update(_units_at(model, after) if in_endpoints else ())
+        found.update(_main_numbers_at(model, after))
     return frozenset(found)
 
 
@@ -108,6 +121,8 @@ def _units_of(model: Model, entity: Entity | None) -> Iterator[Unit]:
             yield Unit(UnitKind.NUMBER, (entity.e164,))
             if entity.org and entity.extension:
                 yield Unit(UnitKind.EXTENSION, (entity.org, entity.extension))
+        case CallGroup() | MainNumber():
+            yield from _units_of_group(entity)
         case Site():
             yield Unit(UnitKind.SITE, (entity.id,))
         case Occupancy():
@@ -118,21 +133,36 @@ def _units_of(model: Model, entity: Entity | None) -> Iterator[Unit]:
             yield from (Unit(UnitKind.NODE, (node,)) for node in {s.node for s in model.sites.values()})
 
 
+def _units_of_group(entity: CallGroup | MainNumber) -> Iterator[Unit]:
+    if isinstance(entity, MainNumber):
+        yield Unit(UnitKind.MAIN_NUMBER, (entity.org, entity.site))
+        yield Unit(UnitKind.NUMBER, (entity.e164,))
+        return
+    yield Unit(UnitKind.CALL_GROUP, (entity.org, entity.key))
+    # Whether an extension is a member decides whether its calls are counted.
+    yield from (Unit(UnitKind.EXTENSION, (entity.org, member)) for member in entity.members)
+
+
 def _units_at(model: Model, site: Site) -> Iterator[Unit]:
     yield from (Unit(UnitKind.EXTENSION, k) for k, e in model.extensions.items() if e.site == site.id)
     yield from (Unit(UnitKind.NUMBER, (n.e164,)) for n in model.numbers.values() if n.site == site.id)
     yield from (Unit(UnitKind.OCCUPANCY, key) for key in model.occupancies if key[1] == site.id)
+    yield from (Unit(UnitKind.CALL_GROUP, k) for k, g in model.call_groups.items() if g.site == site.id)
+
+
+def _main_numbers_at(model: Model, site: Site) -> Iterator[Unit]:
+    yield from (Unit(UnitKind.MAIN_NUMBER, key) for key in model.main_numbers if key[1] == site.id)
 
 
 def _extension(model: Model, extension: Extension) -> Rendered:
     base = f"ext/{extension.org}/{extension.key}"
     if not model.is_active(extension):
-        return Rendered.of(rows=[(base, _base_row(extension, (), INACTIVE))])
+        return Rendered.of(rows=[(base, _base_row(model, extension, (), INACTIVE))])
     devices = model.devices_of(extension)
     rows = [
         section.as_row() for device in devices for section in sections(device_text(model, extension, device))
     ]
-    rows.append((base, _base_row(extension, devices, ACTIVE)))
+    rows.append((base, _base_row(model, extension, devices, ACTIVE)))
     if devices:
         rows.append((f"hint/{extension.org}/{extension.key}", dial_string(devices)))
     rows.extend(_feature_rows(extension, devices))
@@ -142,17 +172,17 @@ def _extension(model: Model, extension: Extension) -> Rendered:
     return Rendered.of(rows=rows, mailboxes=mailboxes)
 
 
-def _base_row(extension: Extension, devices: tuple[Device, ...], status: str) -> str:
+def _base_row(model: Model, extension: Extension, devices: tuple[Device, ...], status: str) -> str:
     """What every call to the extension needs, in the order the dialplan's ARRAY() takes it."""
     explicit = ring_choice(extension, devices)
     no_answer = extension.no_answer
     fields = (
         status,
         extension.site,
-        "last" if tracks_last_used(extension, devices) else "fixed",
+        _ring_mode(model, extension, devices),
         dial_string(explicit or devices[:1]),
         dial_string(devices),
-        "1" if extension.rings_waiting_calls else "0",
+        waiting_calls(model, extension),
         no_answer.action.value,
         str(no_answer.ring_timeout_s),
         no_answer.number or "" if no_answer.action is NoAnswerAction.FORWARD else "",
@@ -161,6 +191,13 @@ def _base_row(extension: Extension, devices: tuple[Device, ...], status: str) ->
         extension.number or "",
     )
     return ",".join(fields)
+
+
+def _ring_mode(model: Model, extension: Extension, devices: tuple[Device, ...]) -> str:
+    """`fixed` devices ring, the one used `last`, or fixed ones with the last one used `noted`."""
+    if not tracks_last_used(model, extension, devices):
+        return "fixed"
+    return "noted" if ring_choice(extension, devices) else "last"
 
 
 def _feature_rows(extension: Extension, devices: tuple[Device, ...]) -> Iterator[tuple[str, str]]:
@@ -194,11 +231,14 @@ def mailbox_line(extension: Extension) -> str:
     return f"{pin},{name},,,attach=no|maxsecs={MESSAGE_MAX_S - RECORDER_OVERRUN_S}"
 
 
-def _number(number: PhoneNumber) -> Rendered:
-    if number.org is None or number.extension is None:
+def _number(model: Model, number: PhoneNumber) -> Rendered:
+    main = model.main_number(number.e164)
+    reached = number.extension if main is None else main.site
+    if number.org is None or reached is None:
         return Rendered()
-    status = ACTIVE if number.routes else INACTIVE
-    return Rendered.of(rows=[(f"did/{number.e164}", f"{status},{number.org},{number.extension}")])
+    active = ACTIVE if main is None else MAIN
+    status = active if number.routes else INACTIVE
+    return Rendered.of(rows=[(f"did/{number.e164}", f"{status},{number.org},{reached}")])
 
 
 def _site(site: Site) -> Rendered:

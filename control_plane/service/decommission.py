@@ -72,6 +72,11 @@ async def take_back(store: Store, policy: NumberPolicy, actor: str, org: str, st
         return step.take(tx, policy, org)
 
 
+def _groups(tx: Transaction, _: NumberPolicy, org: str) -> int:
+    gone = _delete(tx, EntityKind.MAIN_NUMBER, [k for k in tx.model.main_numbers if k[0] == org])
+    return gone + _delete(tx, EntityKind.CALL_GROUP, [k for k in tx.model.call_groups if k[0] == org])
+
+
 def _numbers(tx: Transaction, policy: NumberPolicy, org: str) -> int:
     """Unassign, deactivate and deallocate; the extension a number is the own one of goes with its devices."""
     mine = sorted(n.e164 for n in tx.model.numbers.values() if n.org == org)[:AT_ONCE]
@@ -112,6 +117,7 @@ def _delete(tx: Transaction, kind: EntityKind, keys: Iterable[tuple[str, ...]]) 
 
 
 STEPS = (
+    Step("groups", "main numbers lead nowhere any more; call groups go before their members", _groups),
     Step(
         "numbers",
         "devices are logged out; numbers are unassigned, deactivated and go to their cooldown (R36)",

@@ -21,6 +21,7 @@ from control_plane.service.rules import (
     require_tenant,
     require_unused,
 )
+from control_plane.service.uses import leave_groups, mailbox_users, users_of
 from control_plane.service.writing import By, Saved, merged, patched, require_version
 
 Changes = Mapping[str, object]
@@ -34,6 +35,7 @@ async def create_extension(store: Store, by: By, values: Changes) -> Saved[Exten
 
     Raises: UnknownEntity (the organisation), InvalidField, Conflict.
     """
+    _refuse_legacy(None, values)
     async with store.transaction(by.actor) as tx:
         model = tx.model
         extension = new_extension(model, values)
@@ -60,6 +62,12 @@ def new_extension(model: Model, values: Changes) -> Extension:
     problem = key_problem(extension.key)
     if problem is not None:
         raise InvalidField("key", problem)
+    require_new(
+        model.call_groups,
+        (extension.org, extension.key),
+        "key",
+        f"call group {extension.key} of {extension.org}",
+    )
     return extension
 
 
@@ -100,6 +108,10 @@ def check_extension(model: Model, before: Extension | None, after: Extension) ->
     check_references(model, before, after)
     if before is None or _leads_to(before) != _leads_to(after):
         require_no_loop(model, after)
+    if before is not None and before.has_mailbox and not after.has_mailbox:
+        require_unused(
+            f"The voicemail of extension {after.key}", mailbox_users(model, (after.org, after.key))
+        )
 
 
 def _leads_to(extension: Extension) -> tuple[bool, tuple[str, ...]]:
@@ -114,6 +126,7 @@ def revise(
     Raises: InvalidField, Conflict.
     """
     _refuse_what_follows(changes)
+    _refuse_legacy(before, changes)
     model = tx.model
     site = require_site(model, before.site)
     after = patched(before, normalised(changes, model, site), fixed=("org", "key"))
@@ -128,6 +141,12 @@ def _refuse_what_follows(changes: Changes) -> None:
             "forwarding.vip_ring_devices",
             "follows from ring_devices when forwarding is switched on: set ring_devices instead",
         )
+
+
+def _refuse_legacy(before: Extension | None, changes: Changes) -> None:
+    """R98: the limits hold for everything that is made here."""
+    if changes.get("legacy_multi_forward") and (before is None or not before.legacy_multi_forward):
+        raise InvalidField("legacy_multi_forward", "only an import of extensions from elsewhere sets it")
 
 
 def _require_devices(model: Model, before: Extension, after: Extension) -> None:
@@ -197,14 +216,8 @@ async def delete_extension(store: Store, by: By, ident: ExtensionId) -> None:
 
 
 def require_not_forwarded_to(model: Model, ident: ExtensionId) -> None:
-    """Raises: Conflict (another extension forwards to this one)."""
-    org, key = ident
-    users = [
-        f"the forwarding of extension {e.key}"
-        for e in model.extensions.values()
-        if e.org == org and e.key != key and key in e.forwarding.extensions
-    ]
-    require_unused(f"Extension {key}", users)
+    """Raises: Conflict (an extension, a call group or a main number leads to this one)."""
+    require_unused(f"Extension {ident[1]}", users_of(model, ident))
 
 
 def remove_extension(tx: Transaction, ident: ExtensionId) -> None:
@@ -216,6 +229,7 @@ def remove_extension(tx: Transaction, ident: ExtensionId) -> None:
     earlier = model.leftovers.get((node, *ident))
     names = (*(earlier.devices if earlier is not None else ()), *(device.id for device in devices))
     release_handsets(tx, devices)
+    leave_groups(tx, ident)
     for device in devices:
         tx.delete(EntityKind.DEVICE, (device.id,))
     for number in [n for n in model.numbers.values() if (n.org, n.extension) == ident]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from control_plane.callpath.checks import forwarding_problem
+from control_plane.callpath.passing import Place, passing_problem
 from control_plane.domain.entities import Site
-from control_plane.domain.extension import FORWARDING_BLOCKED, Extension, NoAnswerAction
+from control_plane.domain.extension import FORWARDING_BLOCKED, ONE_GROUP_ONLY, Extension, NoAnswerAction
 from control_plane.domain.model import Model
 from control_plane.domain.regions import tidy
 from control_plane.errors import Conflict, InvalidField
@@ -30,12 +30,12 @@ def normalised(changes: Mapping[str, object], model: Model, site: Site) -> dict[
             if isinstance(entries, list | tuple) and all(isinstance(entry, str) for entry in entries):
                 if name == "numbers":
                     _refuse_emergency(model, entries, "forwarding.numbers")
-                nested[name] = tuple(_as_e164(entry, site) for entry in entries)
+                nested[name] = tuple(as_e164(entry, site) for entry in entries)
         result["forwarding"] = nested
     no_answer = result.get("no_answer")
     if isinstance(no_answer, Mapping) and isinstance(no_answer.get("number"), str):
         _refuse_emergency(model, (no_answer["number"],), "no_answer.number")
-        result["no_answer"] = {**no_answer, "number": _as_e164(no_answer["number"], site)}
+        result["no_answer"] = {**no_answer, "number": as_e164(no_answer["number"], site)}
     return result
 
 
@@ -43,7 +43,8 @@ def _refuse_emergency(model: Model, numbers: list[str] | tuple[str, ...], field:
     require_no_emergency_number(model, map(tidy, numbers), field, "a forward target")
 
 
-def _as_e164(text: str, site: Site) -> str:
+def as_e164(text: str, site: Site) -> str:
+    """What is dialled at `site`, as E.164; what is short enough for an extension stays as it is."""
     digits = tidy(text)
     return digits if len(digits) <= MAX_EXTENSION_DIGITS else site.numbering.normalise(digits)
 
@@ -92,16 +93,38 @@ def _asks(changes: Mapping[str, object], field: str, name: str) -> bool:
 
 
 def require_sound_targets(model: Model, extension: Extension) -> None:
-    """Every forward target exists in the organisation.
+    """Every forward target exists in the organisation, and call groups allow as many (R96, R97).
 
     Raises: InvalidField.
     """
     for key in extension.forwarding.extensions:
-        if (extension.org, key) not in model.extensions and key != extension.key:
+        ident = (extension.org, key)
+        if ident not in model.extensions and ident not in model.call_groups and key != extension.key:
             raise InvalidField(
                 "forwarding.extensions",
-                f"there is no extension {key} in {extension.org}: create it first or choose another",
+                f"there is no extension or call group {key} in {extension.org}: create it first or choose "
+                "another",
             )
+    require_group_limits(model, extension)
+
+
+def require_group_limits(model: Model, extension: Extension) -> None:
+    """A forwarding goes to one Group Key at most (R97), and that of a group's member to one target (R96).
+
+    Raises: InvalidField.
+    """
+    if extension.legacy_multi_forward:
+        return
+    targets = extension.forwarding.targets
+    if sum((extension.org, key) in model.call_groups for key in targets) > 1:
+        raise InvalidField("forwarding.extensions", ONE_GROUP_ONLY)
+    groups = model.memberships.get((extension.org, extension.key), ())
+    if groups and len(targets) > 1:
+        raise InvalidField(
+            "forwarding",
+            f"Maximum 1 forward target, a number or an extension: {extension.key} is a member of call group "
+            f"{', '.join(groups)} (R96)",
+        )
 
 
 def require_no_loop(model: Model, extension: Extension) -> None:
@@ -114,6 +137,14 @@ def require_no_loop(model: Model, extension: Extension) -> None:
     ident = (extension.org, extension.key)
     if model.extensions.get(ident) != extension:
         model = replace(model, extensions={**model.extensions, ident: extension})
-    problem = forwarding_problem(model, extension)
+    require_sound_passing(model, ident)
+
+
+def require_sound_passing(model: Model, place: Place) -> None:
+    """No loop and no chain that is too long runs through `place` of `model`.
+
+    Raises: Conflict, naming the path.
+    """
+    problem = passing_problem(model, place)
     if problem is not None:
         raise Conflict(problem)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from control_plane.callpath.checks import forwarding_problem
+from control_plane.callpath.passing import passing_problem
 from control_plane.domain.extension import Extension
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.domain.regions import is_e164, tidy
@@ -131,7 +131,7 @@ async def _take(store: Store, ident: ExtensionId, rows: Sequence[_Row]) -> None:
                 extension = revise(tx, extension, wanted, check_references).entity
             except DomainError as why:
                 _skipped(ident, why)
-        problem = forwarding_problem(tx.model, extension) if forwarding else None
+        problem = passing_problem(tx.model, ident) if forwarding else None
         if problem is not None and extension.forwarding.enabled:
             logger.warning("Set by phone of extension %s: %s", "/".join(ident), problem)
 
@@ -147,11 +147,12 @@ def _changes(model: Model, extension: Extension, row: _Row) -> Changes:
 
 def _target(model: Model, extension: Extension, dialled: str) -> Changes:
     digits = tidy(dialled)
-    if (extension.org, digits) in model.extensions:
+    ident = (extension.org, digits)
+    if ident in model.extensions or ident in model.call_groups:
         return {"extensions": (digits,), "numbers": ()}
     number = require_site(model, extension.site).numbering.normalise(digits)
     if not is_e164(number):
-        raise _Skip("the forward target is neither an extension nor a phone number")
+        raise _Skip("the forward target is neither an extension, a call group nor a phone number")
     return {"extensions": (), "numbers": (number,)}
 
 

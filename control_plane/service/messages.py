@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from control_plane.domain.entities import KEY_PATTERN, SLUG_PATTERN, Trunk
 from control_plane.domain.extension import NoAnswer
+from control_plane.domain.groups import GROUP_KEY_PATTERN, CallGroup
 from control_plane.errors import InvalidField, InvalidFields
 
 M = TypeVar("M", bound=BaseModel)
@@ -50,6 +51,7 @@ _SIMPLE = {
 _PATTERNS = {
     f"^{SLUG_PATTERN}$": "must be 1 to 31 lower-case letters, digits and dashes, starting with a letter",
     f"^{KEY_PATTERN}$": "must be 2 to 6 digits",
+    f"^{GROUP_KEY_PATTERN}$": "must be 2 to 5 digits",
     r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+$": "must be an e-mail address such as name@example.com",
     r"^[A-Za-z0-9.-]{1,253}$": "must be a host name or an IP address",
     r"^[A-Za-z0-9._+-]{1,64}$": "must be 1 to 64 letters, digits and . _ + -",
@@ -66,7 +68,7 @@ _FIELD_IN_TEXT = re.compile(r"([a-z_0-9]+): (.+)", re.DOTALL)
 
 def _bounds() -> Mapping[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
-    for model in (NoAnswer, Trunk):
+    for model in (NoAnswer, Trunk, CallGroup):
         for name, info in model.model_fields.items():
             low = [m.ge for m in info.metadata if isinstance(m, annotated_types.Ge)]
             high = [m.le for m in info.metadata if isinstance(m, annotated_types.Le)]

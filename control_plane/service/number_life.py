@@ -82,7 +82,7 @@ def _extensions(model: Model, numbers: Iterable[PhoneNumber]) -> list[NewExtensi
 
 def _keys(model: Model) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {org: set() for org in model.organisations}
-    for org, key in model.extensions:
+    for org, key in (*model.extensions, *model.call_groups):
         found[org].add(key)
     return found
 
@@ -180,6 +180,9 @@ def put_released(
     """
     after = moved(tx.model, number, event, policy)
     _release_extension(tx, number)
+    main = tx.model.main_number(number.e164)
+    if main is not None:
+        tx.delete(EntityKind.MAIN_NUMBER, (main.org, main.site))
     used = after.status is NumberStatus.COOLDOWN
     free = PhoneNumber(
         e164=number.e164,

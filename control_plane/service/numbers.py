@@ -14,7 +14,8 @@ from control_plane.service.messages import build
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.number_steps import moved
 from control_plane.service.provisioning import provisioning_problem
-from control_plane.service.rules import require_new, require_reference, require_site
+from control_plane.service.rules import require_new, require_reference, require_site, require_unused
+from control_plane.service.uses import features_of
 from control_plane.service.writing import By, Saved, patched, require_version
 
 Changes = Mapping[str, object]
@@ -110,6 +111,8 @@ def _check_number(model: Model, before: PhoneNumber, number: PhoneNumber) -> Non
 def put_number(tx: Transaction, before: PhoneNumber | None, after: PhoneNumber) -> Saved[PhoneNumber]:
     """Write the number and keep the extensions at both ends in step with it, their names included (R48)."""
     model = tx.model
+    if before is not None and before.main and not after.main:
+        require_unused(f"Main number {after.e164}", features_of(model, after.e164))
     old = (before.org, before.extension) if before is not None else (None, None)
     new = (after.org, after.extension)
     if old != new:

@@ -66,7 +66,9 @@ async def delete_organisation(store: Store, by: By, org: str) -> None:
             [f"extension {e.key}" for e in model.extensions.values() if e.org == org]
             + [f"number {n.e164}" for n in model.numbers.values() if n.org == org]
             + [f"occupancy of {o.site}" for o in model.occupancies.values() if o.org == org]
-            + [f"person {p.id}" for p in model.people.values() if p.org == org],
+            + [f"person {p.id}" for p in model.people.values() if p.org == org]
+            + [f"call group {g.key}" for g in model.call_groups.values() if g.org == org]
+            + [f"main number at {m.site}" for m in model.main_numbers.values() if m.org == org],
         )
         tx.delete(EntityKind.ORGANISATION, (org,))
 
@@ -104,7 +106,9 @@ async def delete_site(store: Store, by: By, site_id: str) -> None:
             f"Site {site_id}",
             [f"extension {e.org}/{e.key}" for e in model.extensions.values() if e.site == site_id]
             + [f"number {n.e164}" for n in model.numbers.values() if n.site == site_id]
-            + [f"occupancy of {o.org}" for o in model.occupancies.values() if o.site == site_id],
+            + [f"occupancy of {o.org}" for o in model.occupancies.values() if o.site == site_id]
+            + [f"call group {g.org}/{g.key}" for g in model.call_groups.values() if g.site == site_id]
+            + [f"main number of {m.org}" for m in model.main_numbers.values() if m.site == site_id],
         )
         tx.delete(EntityKind.SITE, (site_id,))
 

@@ -14,6 +14,7 @@ from typing import Final
 from control_plane.domain.accounts import Account, Role, Scope
 from control_plane.domain.entities import Entity, Occupancy, Organisation, Person, PhoneNumber, Site
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import UnknownEntity
@@ -41,7 +42,17 @@ SCOPES: Final[Mapping[Position, frozenset[Scope]]] = {
 }
 """What a token of each may have at most. Everybody may make tokens of his own, so all have `accounts`."""
 
-OF_TENANTS: Final = (Occupancy, Person, PhoneNumber, Extension, Device, Handset, Account)
+OF_TENANTS: Final = (
+    Occupancy,
+    Person,
+    PhoneNumber,
+    Extension,
+    Device,
+    Handset,
+    CallGroup,
+    MainNumber,
+    Account,
+)
 """What belongs to an organisation by its field `org`, and is seen by all who see that organisation whole."""
 
 

@@ -29,6 +29,7 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import Handset
 from control_plane.domain.voice import ServiceChange, VoiceService
 from control_plane.ports import EntityKey, EntityKind
@@ -209,6 +210,8 @@ KINDS: Final[Mapping[EntityKind, Kind]] = {
         Kind(EntityKind.LEFTOVER, Shape(Leftover), ("node", "org", "extension"), "leftovers"),
         Kind(EntityKind.ACCOUNT, Shape(Account), ("email",), "accounts"),
         Kind(EntityKind.TOKEN, Shape(Token), ("id",), "tokens"),
+        Kind(EntityKind.CALL_GROUP, Shape(CallGroup), ("org", "key"), "call_groups"),
+        Kind(EntityKind.MAIN_NUMBER, Shape(MainNumber), ("org", "site"), "main_numbers"),
     )
 }
 _KIND_OF: Final[Mapping[type[Entity], Kind]] = {kind.shape.cls: kind for kind in KINDS.values()}
@@ -227,6 +230,10 @@ def describe(kind: EntityKind, key: EntityKey) -> str:
     match kind:
         case EntityKind.EXTENSION:
             return f"extension {key[1]} of {key[0]}"
+        case EntityKind.CALL_GROUP:
+            return f"call group {key[1]} of {key[0]}"
+        case EntityKind.MAIN_NUMBER:
+            return f"main number of {key[0]} at {key[1]}"
         case EntityKind.OCCUPANCY:
             return f"occupancy of {key[0]} at {key[1]}"
         case EntityKind.SERVICE:

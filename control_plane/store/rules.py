@@ -54,6 +54,11 @@ REFERENCES: Final = (
     _Reference(EntityKind.ACCOUNT, ("org",), EntityKind.ORGANISATION),
     _Reference(EntityKind.ACCOUNT, ("person",), EntityKind.PERSON),
     _Reference(EntityKind.TOKEN, ("account",), EntityKind.ACCOUNT),
+    _Reference(EntityKind.CALL_GROUP, ("org",), EntityKind.ORGANISATION),
+    _Reference(EntityKind.CALL_GROUP, ("site",), EntityKind.SITE),
+    _Reference(EntityKind.MAIN_NUMBER, ("org",), EntityKind.ORGANISATION),
+    _Reference(EntityKind.MAIN_NUMBER, ("site",), EntityKind.SITE),
+    _Reference(EntityKind.MAIN_NUMBER, ("e164",), EntityKind.NUMBER),
 )
 
 _PLURALS: Final = {EntityKind.OCCUPANCY: "occupancies", EntityKind.PERSON: "people"}
@@ -116,7 +121,8 @@ def _require_unused(after: State, target: EntityKind, keys: Collection[EntityKey
 
 
 def _counted(count: int, kind: EntityKind) -> str:
-    return f"1 {kind.value}" if count == 1 else f"{count} {_PLURALS.get(kind, f'{kind.value}s')}"
+    noun = kind.value.replace("_", " ")
+    return f"1 {noun}" if count == 1 else f"{count} {_PLURALS.get(kind, f'{noun}s')}"
 
 
 def _remedy(reference: _Reference) -> str:

@@ -102,6 +102,15 @@ _CONSTRAINTS: Final[dict[EntityKind, tuple[SchemaItem, ...]]] = {
         _restrict("person", to="people.id"),
     ),
     EntityKind.TOKEN: (_restrict("account", to="accounts.email"),),
+    EntityKind.CALL_GROUP: (
+        _restrict("org", to="organisations.id"),
+        _restrict("site", to="sites.id"),
+    ),
+    EntityKind.MAIN_NUMBER: (
+        _restrict("org", to="organisations.id"),
+        _restrict("site", to="sites.id"),
+        _restrict("e164", to="numbers.e164"),
+    ),
 }
 
 _TYPES: Final[dict[ColumnType, type[TypeEngine[Any]]]] = {

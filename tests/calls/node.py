@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from control_plane.adapters.ami import AmiAddress, AmiLink
@@ -55,6 +56,15 @@ class NodeUnderTest:
             for key, value in render_unit(model, "lab", unit).values.items()
         }
         self.run(push(self.link, desired, [DIALPLAN_FILE]))
+
+    def set_clock(self, at: datetime) -> None:
+        """Let the node's call path think that it is `at`, as the lab's own extensions.conf allows."""
+        path = self.lab.lab.node_dir / "etc" / "lab_clock.conf"
+        if not path.exists():
+            path.write_text("[globals]\nWC_LAB = 1\n")
+            path.chmod(0o644)
+            self.run(self.link.reload("pbx_config.so"))
+        self.run(self.link.put_rows([("lab/clock", str(int(at.timestamp())))]))
 
     def wait_quiet(self, poll: Callable[[], None], deadline_s: float = 10.0) -> None:
         """Wait until no channel is up and every event of the calls has arrived."""

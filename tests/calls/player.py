@@ -23,7 +23,7 @@ from control_plane.callpath.graph import outcome_of, parse_trace
 from control_plane.domain.extension import Device, Transport
 from control_plane.domain.model import Model
 from tests.calls.node import NodeUnderTest
-from tests.calls.scenario import OUTSIDE_FOR_BUSY, CallSpec, Scenario, build, is_outside, qualified
+from tests.calls.scenario import OUTSIDE_FOR_BUSY, CallSpec, Scenario, build, device_id, is_outside, qualified
 
 TALK_S = 0.4
 LISTEN_TO_VOICEMAIL_S = 1.0
@@ -112,6 +112,11 @@ class Player:
     def play(self, spec: CallSpec) -> Seen:
         """Make one call as told and wait until Asterisk has let go of it."""
         behaviour = {qualified(self.scenario, n): b for n, b in spec.behaviour.items()}
+        if spec.at is not None:
+            self.node.set_clock(spec.at)
+        for key, kind in spec.last_used.items():
+            row = f"last/{self.scenario.slug}/{key}"
+            self.node.run(self.node.link.put_rows([(row, device_id(self.scenario.slug, key, kind))]))
         away = frozenset(name for name, what in behaviour.items() if what is Behaviour.UNREGISTERED)
         for number, what in behaviour.items():
             if "/" not in number and what in _CARRIER:

@@ -7,6 +7,7 @@ phones on a real Asterisk. The property test prints a failing case in this very 
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,7 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, DeviceKind, Extension, Forwarding, NoAnswer, Transport
+from control_plane.domain.groups import CallGroup, Destination, MainNumber, Strategy
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 
@@ -64,6 +66,29 @@ class ExtensionSpec(Strict):
     no_answer: NoAnswer = NoAnswer(ring_timeout_s=5)
 
 
+class GroupSpec(Strict):
+    """One call group."""
+
+    members: tuple[str, ...] = ()
+    strategy: Strategy = Strategy.RING_ALL
+    ring_timeout_s: int = 5
+    total_ring_s: int = 20
+    otherwise: Destination | None = None
+
+
+class MainSpec(Strict):
+    """The main number with its group features."""
+
+    number: str = "+6561000900"
+    status: NumberStatus = NumberStatus.ACTIVE
+    hours: tuple[str, ...] = ("mon-fri 08:30-18:00",)
+    holidays: tuple[str, ...] = ()
+    in_hours: Destination
+    out_of_hours: Destination
+    if_not_answered: Destination | None = None
+    ring_timeout_s: int = 5
+
+
 class Expected(Strict):
     """What a scenario's author says must happen; traces are compared whole, so they are not repeated here."""
 
@@ -82,6 +107,10 @@ class CallSpec(Strict):
     behaviour: dict[str, Behaviour] = {}
     in_call: frozenset[str] = frozenset()
     enter: tuple[str, ...] = ()
+    at: datetime | None = None
+    began_with: dict[str, str] = {}
+    last_call_ended: dict[str, int] = {}
+    last_used: dict[str, DeviceKind] = {}
     expect: Expected
 
 
@@ -91,7 +120,11 @@ class Scenario(Strict):
     title: str
     rows: tuple[str, ...] = ()
     extensions: dict[str, ExtensionSpec]
+    groups: dict[str, GroupSpec] = {}
+    main: MainSpec | None = None
     neighbour: dict[str, ExtensionSpec] = {}
+    neighbour_groups: dict[str, GroupSpec] = {}
+    time_zone: str = "Asia/Singapore"
     code: str | None = None
     reception: tuple[str, ...] = ()
     site_trunk: Literal["carrier", "none"] = "carrier"
@@ -138,14 +171,23 @@ def build(
                 numbers.append(
                     PhoneNumber(e164=spec.number, site=SITE, org=owner, extension=key, status=spec.status)
                 )
+    main = scenario.main
+    if main is not None:
+        numbers.append(PhoneNumber(e164=main.number, site=SITE, org=org, status=main.status, main=True))
     return Model.of(
+        call_groups=[
+            CallGroup(org=owner, key=key, site=SITE, **spec.model_dump())
+            for owner, specs in ((org, scenario.groups), (other, scenario.neighbour_groups))
+            for key, spec in specs.items()
+        ],
+        main_numbers=[_main(org, main)] if main is not None else [],
         organisations=[Organisation(id=org, name="Scenario"), Organisation(id=other, name="Neighbour")],
         sites=[
             Site(
                 id=SITE,
                 name="Singapore",
                 region=RegionCode.SG,
-                time_zone="Asia/Singapore",
+                time_zone=scenario.time_zone,
                 trunk=TRUNK if scenario.site_trunk == "carrier" else None,
                 caller_id="+6561999999",
                 media_address=media_address,
@@ -173,10 +215,15 @@ def _extension(org: str, key: str, spec: ExtensionSpec) -> Extension:
     )
 
 
+def _main(org: str, spec: MainSpec) -> MainNumber:
+    fields = spec.model_dump(exclude={"number", "status"})
+    return MainNumber.model_validate(fields | {"org": org, "site": SITE, "e164": spec.number})
+
+
 def _device(org: str, key: str, spec: ExtensionSpec, kind: DeviceKind) -> Device:
-    stamp = hashlib.sha256(f"{org}/{key}/{kind}".encode()).hexdigest()
+    stamp = _stamp(org, key, kind)
     return Device(
-        id=f"d{stamp[:11]}",
+        id=device_id(org, key, kind),
         org=org,
         extension=key,
         kind=kind,
@@ -184,6 +231,15 @@ def _device(org: str, key: str, spec: ExtensionSpec, kind: DeviceKind) -> Device
         srtp=spec.transport is Transport.TLS,
         sip_password=SecretStr(stamp[11:43]),
     )
+
+
+def _stamp(org: str, key: str, kind: DeviceKind) -> str:
+    return hashlib.sha256(f"{org}/{key}/{kind}".encode()).hexdigest()
+
+
+def device_id(org: str, key: str, kind: DeviceKind) -> str:
+    """The SIP user name of a scenario's device."""
+    return f"d{_stamp(org, key, kind)[:11]}"
 
 
 def _code(digits: str) -> AuthorizationCode:
@@ -219,6 +275,13 @@ def circumstances(scenario: Scenario, spec: CallSpec) -> Circumstances:
         behaviour={qualified(scenario, name): what for name, what in spec.behaviour.items()},
         in_call=frozenset(qualified(scenario, name) for name in spec.in_call),
         codes=tuple(entry == scenario.code for entry in spec.enter),
+        last_used={
+            f"{scenario.slug}/{key}": device_id(scenario.slug, key, kind)
+            for key, kind in spec.last_used.items()
+        },
+        at=spec.at,
+        began_with={f"{scenario.slug}/{key}": member for key, member in spec.began_with.items()},
+        last_call_ended={f"{scenario.slug}/{key}": at for key, at in spec.last_call_ended.items()},
     )
 
 

@@ -21,6 +21,7 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.domain.voice import ServiceChange, VoiceService
@@ -54,6 +55,8 @@ _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     VoiceService: (EntityKind.SERVICE, ("org", "site")),
     ServiceChange: (EntityKind.SERVICE_CHANGE, ("org", "site", "on")),
     Leftover: (EntityKind.LEFTOVER, ("node", "org", "extension")),
+    CallGroup: (EntityKind.CALL_GROUP, ("org", "key")),
+    MainNumber: (EntityKind.MAIN_NUMBER, ("org", "site")),
 }
 _MAPPINGS = {kind: kind.value + "s" for kind in EntityKind} | {
     EntityKind.OCCUPANCY: "occupancies",

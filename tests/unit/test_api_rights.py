@@ -34,6 +34,7 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, Extension
+from control_plane.domain.groups import CallGroup, Destination, DestinationKind, MainNumber
 from control_plane.domain.voice import VoiceService
 from control_plane.plan.tasks import NewTask, TaskKind
 from control_plane.service.devices import SipAddress
@@ -59,7 +60,8 @@ MARK = "globex"
 
 
 def tenant(org: str, site: str, key: str, e164: str, device: str) -> tuple[Entity, ...]:
-    """An organisation with a person, her extension and number, and a colleague with his."""
+    """An organisation with a person, her extension and number, a call group and a main number."""
+    desk = Destination(kind=DestinationKind.EXTENSION, target=key)
     return (
         Organisation(id=org, name=f"{org} name"),
         Site(id=site, name=f"{site} name", region="GB", time_zone="Europe/London", trunk="carrier"),
@@ -88,6 +90,9 @@ def tenant(org: str, site: str, key: str, e164: str, device: str) -> tuple[Entit
             name=f"{org} phone",
             token=f"{org}-token".encode().hex().ljust(40, "0"),
         ),
+        CallGroup(org=org, key="900", site=site, label=f"{org} group", members=(key,)),
+        PhoneNumber(e164=f"{e164[:-1]}5", site=site, org=org, main=True),
+        MainNumber(org=org, site=site, e164=f"{e164[:-1]}5", in_hours=desk, out_of_hours=desk),
     )
 
 
@@ -132,6 +137,7 @@ OWN = {
     "device": "acme00000100",
     "e164": "+442071838750",
     "trunk": "carrier",
+    "group": "900",
     "node": NODE,
     "address": "192.0.2.1",
     "task": "1",
@@ -169,6 +175,12 @@ BODIES: dict[str, Any] = {
     "create_device": {"kind": "desktop"},
     "create_handset": {"mac": "805ec0aabbcc", "model": "T54W", "site": "london"},
     "log_in_handset": {"extension": "100"},
+    "create_call_group": {"key": "901", "site": "london"},
+    "create_main_number": {
+        "site": "london",
+        "in_hours": {"kind": "extension", "target": "100"},
+        "out_of_hours": {"kind": "extension", "target": "100"},
+    },
     "create_number": {"e164": "+442071838701", "site": "london"},
     "add_number_range": {"first": "+442071838702", "last": "+442071838703"},
     "import_numbers": {"csv": "number\n+442071838702\n"},

@@ -7,7 +7,7 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from control_plane.callpath.checks import dead_ends, forwarding_problem, forwarding_problems, key_problem
+from control_plane.callpath.checks import dead_ends, key_problem
 from control_plane.callpath.evaluators import EVALUATORS
 from control_plane.callpath.explain import (
     Behaviour,
@@ -17,6 +17,7 @@ from control_plane.callpath.explain import (
     explain,
 )
 from control_plane.callpath.graph import GRAPH, NODES, End
+from control_plane.callpath.passing import passing_problem, passing_problems
 from control_plane.domain.entities import NumberStatus, Organisation, PhoneNumber, Site, Trunk
 from control_plane.domain.extension import (
     Device,
@@ -156,7 +157,7 @@ def test_nobody_answering_the_forwarded_call_leads_to_the_original_callees_actio
 def test_a_forwarding_loop_is_named_with_its_path() -> None:
     first = extension("100", forwarding=Forwarding(enabled=True, extensions=("101",)))
     second = extension("101", forwarding=Forwarding(enabled=True, extensions=("100",)))
-    problem = forwarding_problem(model(first, second), second)
+    problem = passing_problem(model(first, second), ("acme", "101"))
     assert problem is not None
     assert "101 -> 100 -> 101" in problem
 
@@ -167,9 +168,9 @@ def test_three_forwardings_in_a_row_are_allowed_and_four_are_not() -> None:
         for key in range(100, 103)
     ]
     good = model(*chain, extension("103"))
-    assert all(forwarding_problem(good, e) is None for e in chain)
+    assert all(passing_problem(good, (e.org, e.key)) is None for e in chain)
     fourth = extension("103", forwarding=Forwarding(enabled=True, extensions=("104",)))
-    problem = forwarding_problem(model(*chain, fourth, extension("104")), fourth)
+    problem = passing_problem(model(*chain, fourth, extension("104")), ("acme", "103"))
     assert problem is not None
     assert "4 times" in problem
 
@@ -194,7 +195,7 @@ def test_every_loop_and_every_chain_that_is_too_long_is_named_once() -> None:
         return extension(key, forwarding=Forwarding(enabled=True, extensions=targets))
 
     sound = model(to("100", "101", "102"), to("101", "102"), extension("102"))
-    assert forwarding_problems(sound) == ()
+    assert passing_problems(sound) == ()
     tangled = model(
         to("100", "101", "200"),  # leads into the first loop and is in none
         to("101", "102"),
@@ -205,9 +206,9 @@ def test_every_loop_and_every_chain_that_is_too_long_is_named_once() -> None:
         extension("201"),
         extension("305"),
     )
-    assert forwarding_problems(tangled) == (
-        "Forwarding loop: acme/101 -> acme/102 -> acme/101. Take one of these out of the forwarding.",
-        "Forwarding loop: acme/103 -> acme/101 -> acme/102 -> acme/103. "
-        "Take one of these out of the forwarding.",
-        "Forwarding chain too long: a call to acme/300 is forwarded 5 times in a row, 3 are allowed.",
+    assert passing_problems(tangled) == (
+        "Forwarding loop: 101 -> 102 -> 101 of acme. Take one of these out of the forwarding.",
+        "Forwarding loop: 103 -> 101 -> 102 -> 103 of acme. Take one of these out of the forwarding.",
+        "Forwarding chain too long: along 300 -> 301 -> 302 -> 303 -> 304 of acme a call is forwarded 4 "
+        "times in a row, 3 are allowed.",
     )

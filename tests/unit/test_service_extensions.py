@@ -106,7 +106,7 @@ async def test_the_organisation_of_a_new_extension_must_exist(store: MemoryStore
         (
             {"forwarding": {"extensions": ("199",)}},
             "forwarding.extensions",
-            "there is no extension 199 in acme: create it first or choose another",
+            "there is no extension or call group 199 in acme: create it first or choose another",
         ),
         (
             {"forwarding": {"numbers": ("995",)}},

@@ -115,7 +115,7 @@ async def test_a_forwarding_loop_made_by_phones_is_kept_and_reported() -> None:
     key, value = row("fwdto", "101", clock.now(), device)
     assert await take_in(store, clock, {key: value}) == (key,)
     assert (await extension(store)).forwarding.enabled
-    loop = "Forwarding loop: acme/100 -> acme/101 -> acme/100. Take one of these out of the forwarding."
+    loop = "Forwarding loop: 100 -> 101 -> 100 of acme. Take one of these out of the forwarding."
     assert await ModelFindings(store).sentences() == (loop,)
 
 

@@ -1,0 +1,238 @@
+"""`wirechief group ...`, `main-number ...`, and their `show` and `set`: call groups and main numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+
+from control_plane.bootstrap.lab import read_model
+from control_plane.bootstrap.wiring import Wiring, wire
+from control_plane.cli.app import app, by, run
+from control_plane.cli.assignments import parse
+from control_plane.cli.changing import await_force, say_force, set_app
+from control_plane.cli.output import JsonOption, facts, print_json, say, table
+from control_plane.cli.references import group_id, place_id
+from control_plane.cli.showing import show_app
+from control_plane.domain.entities import Entity
+from control_plane.domain.groups import CallGroup, Destination, MainNumber, Strategy
+from control_plane.domain.model import Model
+from control_plane.service import groups, main_numbers
+from control_plane.store import SqlStore
+
+group_app = typer.Typer(no_args_is_help=True, help="Add and remove call groups.")
+main_app = typer.Typer(no_args_is_help=True, help="Set up main numbers, and take that away.")
+app.add_typer(group_app, name="group")
+app.add_typer(main_app, name="main-number")
+
+GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="A call group: 300, or acme/300.")]
+OrgOption = Annotated[str | None, typer.Option("--org", help="Organisation; not needed where one fits.")]
+SiteOption = Annotated[str | None, typer.Option("--site", help="Site; not needed where one fits.")]
+Assignments = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME=VALUE...",
+        help="Such as in_hours.kind=group in_hours.target=300 hours='mon-fri 09:00-17:30'.",
+    ),
+]
+MAIN_FIXED = ("org", "site")
+
+Change = Callable[[SqlStore, Model], Awaitable[Entity | None]]
+
+
+def _apply(change: Change, as_json: bool) -> None:
+    """Make a change, wait until it is in force, and say so."""
+    wiring = wire()
+    entity, version, changed = run(_changed(wiring, change))
+    force = await_force(wiring, version) if changed else {"in_force": True, "took_ms": 0.0}
+    if as_json:
+        shown = entity.model_dump(mode="json") if entity is not None else None
+        print_json({"entity": shown, "revision": version, **force})
+    elif changed:
+        say_force(version, force)
+    else:
+        say("Nothing changed: it is like that already.")
+
+
+async def _changed(wiring: Wiring, change: Change) -> tuple[Entity | None, int, bool]:
+    async with wiring.store() as store:
+        before = await store.revision()
+        entity = await change(store, (await store.snapshot()).model)
+        after = await store.revision()
+        return entity, after, after > before
+
+
+# --- call groups
+
+
+@show_app.command("groups")
+def show_groups(as_json: JsonOption = False) -> None:
+    """List all call groups."""
+    model = run(read_model(wire()))
+    found = [model.call_groups[ident] for ident in sorted(model.call_groups)]
+    if as_json:
+        print_json([group.model_dump(mode="json") for group in found])
+        return
+    columns = ("group", "label", "strategy", "members", "otherwise")
+    table("", columns, (_group_row(group) for group in found))
+
+
+def _group_row(group: CallGroup) -> tuple[str, ...]:
+    return (
+        f"{group.org}/{group.key}",
+        group.label,
+        group.strategy.value,
+        ", ".join(group.members),
+        _shown(group.otherwise),
+    )
+
+
+def _shown(destination: Destination | None) -> str:
+    if destination is None:
+        return "nothing"
+    some = f" (only {', '.join(destination.members)})" if destination.members else ""
+    return f"{destination.kind.value} {destination.target}{some}"
+
+
+@show_app.command("group")
+def show_group(group: GroupArgument, as_json: JsonOption = False) -> None:
+    """Show a call group."""
+    model = run(read_model(wire()))
+    found = model.call_groups[group_id(model, group)]
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    facts(
+        f"call group {found.org}/{found.key}",
+        {
+            "label": found.label,
+            "site": found.site,
+            "members": ", ".join(found.members) or "none",
+            "strategy": found.strategy.value,
+            "a member rings for": f"{found.ring_timeout_s} s",
+            "members in turn for": f"{found.total_ring_s} s at most",
+            "otherwise": _shown(found.otherwise),
+        },
+    )
+
+
+@set_app.command("group")
+def set_group(group: GroupArgument, assignments: Assignments, as_json: JsonOption = False) -> None:
+    """Change settings of a call group, such as members=101,102 strategy=sequential otherwise=none."""
+    changes = parse(assignments, CallGroup)
+
+    async def change(store: SqlStore, model: Model) -> Entity:
+        return (await groups.patch_group(store, by(), group_id(model, group), changes)).entity
+
+    _apply(change, as_json)
+
+
+@group_app.command("add")
+def group_add(
+    key: Annotated[str, typer.Argument(help="Its Group Key, 2 to 5 digits.")],
+    member: Annotated[
+        list[str] | None, typer.Option("--member", help="An extension. Repeatable, in this order.")
+    ] = None,
+    strategy: Annotated[Strategy, typer.Option("--strategy", help="Who rings when.")] = Strategy.RING_ALL,
+    label: Annotated[str, typer.Option("--label", help="What it is called.")] = "",
+    org: OrgOption = None,
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a call group; its Group Key is dialled like an extension."""
+
+    async def change(store: SqlStore, model: Model) -> Entity:
+        where = place_id(_homes(model), "organisation at one site", org, site)
+        values: dict[str, object] = {"org": where[0], "site": where[1], "key": key, "label": label}
+        values |= {"members": tuple(member or ()), "strategy": strategy}
+        return (await groups.create_group(store, by(), values)).entity
+
+    _apply(change, as_json)
+
+
+def _homes(model: Model) -> set[tuple[str, str]]:
+    """Where organisations are: by what they have there."""
+    return set(model.occupancies) | {(e.org, e.site) for e in model.extensions.values()}
+
+
+@group_app.command("remove")
+def group_remove(group: GroupArgument, as_json: JsonOption = False) -> None:
+    """Remove a call group that no calls are sent to."""
+
+    async def change(store: SqlStore, model: Model) -> None:
+        await groups.delete_group(store, by(), group_id(model, group))
+
+    _apply(change, as_json)
+
+
+# --- main numbers
+
+
+def _main_as_dict(model: Model, main: MainNumber) -> dict[str, Any]:
+    return {**main.model_dump(mode="json"), "time_zone": model.sites[main.site].time_zone}
+
+
+@show_app.command("main-numbers")
+def show_main_numbers(as_json: JsonOption = False) -> None:
+    """List the main numbers and what calls to them meet."""
+    model = run(read_model(wire()))
+    found = [model.main_numbers[key] for key in sorted(model.main_numbers)]
+    if as_json:
+        print_json([_main_as_dict(model, main) for main in found])
+        return
+    for main in found:
+        facts(
+            f"main number of {main.org} at {main.site}",
+            {
+                "number": main.e164,
+                "business hours": f"{', '.join(main.hours) or 'none'} ({model.sites[main.site].time_zone})",
+                "holidays": ", ".join(main.holidays) or "none",
+                "in business hours": _shown(main.in_hours),
+                "outside of them": _shown(main.out_of_hours),
+                "if not answered": f"{_shown(main.if_not_answered)}, after {main.ring_timeout_s} s",
+            },
+        )
+    if not found:
+        say("No main number is set up.")
+
+
+@set_app.command("main-number")
+def set_main_number(
+    assignments: Assignments, org: OrgOption = None, site: SiteOption = None, as_json: JsonOption = False
+) -> None:
+    """Change what calls to a main number meet: hours, holidays, destinations."""
+    changes = parse(assignments, MainNumber, MAIN_FIXED)
+
+    async def change(store: SqlStore, model: Model) -> Entity:
+        key = place_id(model.main_numbers, "main number", org, site)
+        return (await main_numbers.patch_main_number(store, by(), key, changes)).entity
+
+    _apply(change, as_json)
+
+
+@main_app.command("add")
+def main_number_add(
+    assignments: Assignments, org: OrgOption = None, site: SiteOption = None, as_json: JsonOption = False
+) -> None:
+    """Set up the nominated main number; in_hours and out_of_hours are needed."""
+    values = parse(assignments, MainNumber, MAIN_FIXED)
+
+    async def change(store: SqlStore, model: Model) -> Entity:
+        nominated = {(n.org, n.site) for n in model.numbers.values() if n.main and n.org is not None}
+        where = place_id(nominated, "nominated main number", org, site)
+        wanted = {**values, "org": where[0], "site": where[1]}
+        return (await main_numbers.create_main_number(store, by(), wanted)).entity
+
+    _apply(change, as_json)
+
+
+@main_app.command("remove")
+def main_number_remove(org: OrgOption = None, site: SiteOption = None, as_json: JsonOption = False) -> None:
+    """Take the group features away; the number stays nominated, and calls to it reach nothing."""
+
+    async def change(store: SqlStore, model: Model) -> None:
+        key = place_id(model.main_numbers, "main number", org, site)
+        await main_numbers.delete_main_number(store, by(), key)
+
+    _apply(change, as_json)
