@@ -24,6 +24,7 @@ from control_plane.service.decommissioner import Decommissioner
 from control_plane.service.follow_up import FollowUp
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.notify import Outbox
+from control_plane.service.upkeep import Upkeep
 from control_plane.store import SqlStore
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class ControlPlane:
     outbox: Outbox
     observer: Observer
     decommissioner: Decommissioner
+    upkeep: Upkeep
     publisher: Publisher
     published: PublishedFile
     provisioning: Provisioning
@@ -69,6 +71,7 @@ async def running(wiring: Wiring) -> AsyncIterator[ControlPlane]:
             _start("guard", plane.guard.run()),
             _start("outbox", plane.outbox.run()),
             _start("observer", plane.observer.run()),
+            _start("upkeep", plane.upkeep.run()),
             _start("publisher", plane.publisher.run()),
             _start("decommissions", plane.decommissioner.run()),
             _start("handsets", plane.follow_up.run()),
@@ -106,6 +109,7 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
     told.append(follow_up)
     reconciler = wiring.reconciler(store, link)
     leaving = Decommissioner(store, store, clock, wiring.number_policy, partial(_pushed, reconciler))
+    upkeep = Upkeep(store, wiring.number_policy, reconciler.nudge)
     return ControlPlane(
         wiring,
         store,
@@ -115,6 +119,7 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
         outbox,
         observer,
         leaving,
+        upkeep,
         publisher,
         published,
         provisioning,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from pydantic import SecretStr
 
@@ -14,8 +15,12 @@ from control_plane.domain.model import Model
 from control_plane.errors import Conflict, InvalidField
 from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.bulk import NewExtension, put_extensions
-from control_plane.service.credentials import new_pin
-from control_plane.service.extensions import remove_extension, require_not_forwarded_to
+from control_plane.service.credentials import new_password, new_pin
+from control_plane.service.extensions import (
+    release_handsets,
+    remove_extension,
+    require_not_forwarded_to,
+)
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.number_steps import is_included, moved, stepped
 from control_plane.service.numbers import put_number, require_number
@@ -90,7 +95,7 @@ def _keys(model: Model) -> dict[str, set[str]]:
 def _free_key(e164: str, taken: set[str]) -> str:
     """The extension of a number: its last digits where nobody has them, else the lowest free one."""
     wanted = [e164[-length:] for length in KEY_LENGTHS]
-    for key in (*wanted, *map(str, range(KEYS_FROM, KEYS_TO))):
+    for key in chain(wanted, map(str, range(KEYS_FROM, KEYS_TO))):
         if key not in taken and key_problem(key) is None:
             return key
     raise Conflict(f"Every extension from {KEYS_FROM} to {KEYS_TO - 1} is taken.")
@@ -103,8 +108,22 @@ async def deactivate_number(store: Store, by: By, policy: NumberPolicy, e164: st
     """
     async with store.transaction(by.actor) as tx:
         before = _found(tx, by, e164)
-        tx.put(moved(tx.model, before, Event.DEACTIVATE, policy).model_copy(update={"softphone": False}))
+        after = moved(tx.model, before, Event.DEACTIVATE, policy)
+        _log_out_handsets(tx, before)
+        tx.put(after.model_copy(update={"softphone": False}))
         return _saved(tx, e164)
+
+
+def _log_out_handsets(tx: Transaction, number: PhoneNumber) -> None:
+    """A handset is logged out of a number that goes out of service, and not back in by itself (A26)."""
+    ident = (number.org or "", number.extension or "")
+    extension = tx.model.extensions.get(ident)
+    if extension is None or extension.number != number.e164:
+        return
+    used = [d for d in tx.model.devices.get(ident, ()) if tx.model.handset_of(d.id) is not None]
+    release_handsets(tx, used)
+    for device in used:
+        tx.put(device.model_copy(update={"sip_password": SecretStr(new_password())}))
 
 
 async def assign_number(

@@ -68,7 +68,7 @@ _CONSTRAINTS: Final[dict[EntityKind, tuple[SchemaItem, ...]]] = {
     EntityKind.NUMBER: (
         _restrict("site", to="sites.id"),
         _restrict("org", to="organisations.id"),
-        _restrict("person", to="people.id"),
+        ForeignKeyConstraint(("person",), ("people.id",)),
         _NUMBER_TO_EXTENSION,
         Index(None, "org", "extension"),
     ),

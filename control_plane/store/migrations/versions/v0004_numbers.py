@@ -60,7 +60,7 @@ def _extend_numbers() -> None:
     # In one statement, as SQLite would have to copy the table to add a constraint by itself.
     op.execute(
         "ALTER TABLE numbers ADD COLUMN person TEXT "
-        "CONSTRAINT fk_numbers_person REFERENCES people (id) ON DELETE RESTRICT"
+        "CONSTRAINT fk_numbers_person REFERENCES people (id)"
     )
 
 
