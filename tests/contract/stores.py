@@ -77,7 +77,7 @@ def places() -> tuple[Entity, ...]:
         Trunk(id="carrier", host="127.0.0.2", region="GB", username="us", password="trunk-secret"),
         Site(id="london", name="London", region="GB", time_zone="Europe/London", trunk="carrier"),
         Person(id="ann", org="acme", name="Ann", email="ann@example.com"),
-        PhoneNumber(e164="+442071838750", site="london", org="acme", status="active"),
+        PhoneNumber(e164="+442071838750", site="london", org="acme", status="active", ever_active=True),
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from control_plane.domain.voice import VoiceService
 from control_plane.errors import Conflict, SchemaTooNew, StoreUnusable
 from control_plane.ports import EntityKind
 from control_plane.store import open_store
@@ -242,7 +243,8 @@ async def test_a_database_of_an_older_version_is_upgraded_with_all_it_holds(
     """The older one was written by the version that had schema 0002, and dumped."""
     await asyncio.to_thread(restore, database, Path(__file__).with_name("schema_0002.sql"))
     fresh = await open_store(tmp_path / "fresh.db", SteppingClock())
-    await put(fresh, *places(), extension(), device(1))
+    service = VoiceService(org="acme", site="london", quantity=1)
+    await put(fresh, *places(), extension(), device(1), service)
     expected = await fresh.snapshot()
     await fresh.close()
 

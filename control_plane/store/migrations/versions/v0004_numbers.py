@@ -41,6 +41,12 @@ def upgrade() -> None:
         _version(),
         sa.PrimaryKeyConstraint("node", "org", "extension", name="pk_leftovers"),
     )
+    # What is in use stays so, and within what it is entitled to.
+    op.execute(
+        "INSERT INTO services (org, site, quantity, main_included, version) "
+        "SELECT org, site, COUNT(*), FALSE, 1 FROM numbers WHERE status = 'active' AND org IS NOT NULL "
+        "GROUP BY org, site"
+    )
     op.add_column("sites", sa.Column("nominate_main", sa.Boolean, nullable=False, server_default=sa.false()))
 
 
@@ -59,8 +65,7 @@ def _extend_numbers() -> None:
     op.drop_column("numbers", "label")
     # In one statement, as SQLite would have to copy the table to add a constraint by itself.
     op.execute(
-        "ALTER TABLE numbers ADD COLUMN person TEXT "
-        "CONSTRAINT fk_numbers_person REFERENCES people (id)"
+        "ALTER TABLE numbers ADD COLUMN person TEXT CONSTRAINT fk_numbers_person REFERENCES people (id)"
     )
 
 
