@@ -176,6 +176,15 @@ async def test_no_more_numbers_are_active_than_there_are_services(world: World) 
     await activate_number(world.store, BY, world.policy, numbers[1].e164)
 
 
+async def test_a_number_on_its_way_out_does_not_come_back_without_a_free_service(world: World) -> None:
+    numbers = await world.allocate(BOSTON, 2)
+    await world.add(BOSTON, 1)
+    for step, number in ((activate_number, 0), (deactivate_number, 0), (activate_number, 1)):
+        await step(world.store, BY, world.policy, numbers[number].e164)
+    with pytest.raises(IllegalTransition, match="has no voice service left"):
+        await activate_number(world.store, BY, world.policy, numbers[0].e164)
+
+
 async def test_services_in_use_are_not_taken_away(world: World) -> None:
     numbers = await world.add(BOSTON, 3)
     with pytest.raises(Conflict, match=r"uses 3 voice services at boston, and 1 would be left: deactivate 2"):
