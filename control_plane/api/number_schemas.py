@@ -12,6 +12,7 @@ from control_plane.api.schemas import E164, NumberOut, Out, strict
 from control_plane.domain.entities import Slug
 from control_plane.domain.voice import SERVICES_MAX
 from control_plane.service.allocation import RANGE_MAX
+from control_plane.service.pins import PinVerdict
 from control_plane.service.pool import IMPORT_CHARACTERS_MAX, LineOutcome
 
 Count = Annotated[int, Field(ge=1, le=RANGE_MAX, strict=True)]
@@ -109,6 +110,19 @@ class NumberDetails(BaseModel):
     forwarding_to: list[str] = Field(description="Where its calls go now; empty when not forwarded.")
     do_not_disturb: bool
     restricted: bool
+
+
+@strict
+class PinIn(TypedDict):
+    """A PIN somebody gave."""
+
+    pin: Annotated[str, Field(pattern=r"^[0-9]{1,10}$", json_schema_extra={"writeOnly": True})]
+
+
+class PinChecked(BaseModel):
+    """What became of it."""
+
+    verdict: PinVerdict
 
 
 class PinOut(BaseModel):

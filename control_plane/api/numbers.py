@@ -7,14 +7,22 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from control_plane.api import documents
-from control_plane.api.context import Ports, Writing
-from control_plane.api.number_schemas import AllocateIn, AssignIn, NumberDetails, PinOut
+from control_plane.api.context import Creating, Ports, Writing
+from control_plane.api.number_schemas import (
+    AllocateIn,
+    AssignIn,
+    NumberDetails,
+    PinChecked,
+    PinIn,
+    PinOut,
+)
 from control_plane.api.schemas import NumberOut
 from control_plane.domain.entities import PhoneNumber
 from control_plane.service import number_life
 from control_plane.service.allocation import allocate_number
 from control_plane.service.number_reading import details_of
 from control_plane.service.numbers import require_number
+from control_plane.service.pins import check_pin
 
 actions = APIRouter(prefix="/numbers/{e164}", tags=["numbers"])
 
@@ -64,6 +72,14 @@ async def deallocate_number(write: Writing, e164: str) -> PhoneNumber:
 async def reset_number_pin(write: Writing, e164: str) -> PhoneNumber:
     """Set the PIN to the default PIN and unlock it (R53)."""
     return write.done(await number_life.reset_pin(write.store, write.by, write.policy, e164))
+
+
+@actions.post("/check-pin", response_model=PinChecked, responses=documents.ACT)
+async def check_number_pin(write: Creating, e164: str, body: Annotated[PinIn, Body()]) -> PinChecked:
+    """Whether a PIN is the number's, for who logs somebody in; wrong ones in a row lock it."""
+    verdict = await check_pin(write.store, write.by, write.policy, e164, body["pin"])
+    await write.changed()
+    return PinChecked(verdict=verdict)
 
 
 @actions.get("/default-pin", response_model=PinOut, responses=documents.READ_PLAIN)

@@ -161,6 +161,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "assign_number": Rule(WRITE, TENANT_CHANGES),
     "unassign_number": Rule(WRITE, TENANT_CHANGES),
     "reset_number_pin": Rule(WRITE, TENANT_CHANGES),
+    "check_number_pin": Rule(WRITE | SECRETS, TENANT_CHANGES),
     "get_number_default_pin": Rule(SECRETS, TENANT_CHANGES),
     "get_number_details": Rule(READ, OWN_READS),
     # voice services

@@ -56,6 +56,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9.-]{1,253}$": "must be a host name or an IP address",
     r"^[A-Za-z0-9._+-]{1,64}$": "must be 1 to 64 letters, digits and . _ + -",
     r"^\+?[0-9]{1,15}$": "must be 1 to 15 digits as dialled",
+    r"^[0-9]{1,10}$": "must be 1 to 10 digits",
     r"^[0-9]{4,8}$": "must be 4 to 8 digits",
     r"^[A-Za-z0-9]{16,64}$": "must be 16 to 64 letters and digits",
 }

@@ -187,6 +187,7 @@ BODIES: dict[str, Any] = {
     "allocate_numbers": {"org": "acme", "count": 1},
     "allocate_one_number": {"org": "acme"},
     "assign_number": {"person": "acme-ann"},
+    "check_number_pin": {"pin": "482913"},
     "add_service": {"site": "london", "quantity": 2},
     "patch_service": {"quantity": 2},
     "schedule_service": {"quantity": 2},
