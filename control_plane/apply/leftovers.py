@@ -124,3 +124,4 @@ class Erasure:
                     yield row
         yield f"last/{name}"
         yield f"idle/{name}"
+        yield f"idle/{name}"

@@ -77,6 +77,7 @@ async def test_rows_and_mailbox_of_a_removed_extension_are_erased_and_no_others(
         f"registrar/contact/{gone};@1": "x",
         f"registrar/contact/{kept};@2": "x",
         "last/acme/103": gone,
+        "idle/acme/103": "1893456000",
         "last/acme/102": kept,
         "journal/acme/103/dnd/1": f"1,1,{gone}",
         "outbox/1": "missed,acme,103,+6531234567,1,noanswer",
@@ -90,7 +91,7 @@ async def test_rows_and_mailbox_of_a_removed_extension_are_erased_and_no_others(
     await world.look()
     held = {
         k
-        for f in ("registrar", "last", "journal", "outbox", "outbox-failed")
+        for f in ("registrar", "last", "idle", "journal", "outbox", "outbox-failed")
         for k in await rows_of(world, f)
     }
     assert held == {f"registrar/contact/{kept};@2", "last/acme/102", "outbox/2"}
