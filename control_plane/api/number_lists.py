@@ -70,7 +70,7 @@ Asked = Annotated[Wanted, Depends()]
 @lists.get("", response_model=NumberPageOut, responses=documents.LIST)
 async def list_numbers(
     caller: Calling, index: Index, moving: Moving, asked: Asked, paging: Paged
-) -> NumberPageOut:
+) -> Response:
     """Phone numbers with what a list shows of each, and which statuses there are to choose from (R39)."""
     query = asked.query
     model = await index.follow()
@@ -80,11 +80,13 @@ async def list_numbers(
         limit=paging.limit,
         after=_position(query.order, paging.after),
     )
-    return NumberPageOut.of(
+    answer = NumberPageOut.of(
         found,
         number_list.rows(model, found.numbers, moving),
         None if found.following is None else cursor_of(_BETWEEN.join((query.order, *found.following))),
     )
+    # Made of what the store holds, so it is not checked once more: half the time of a page.
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @lists.get(

@@ -77,6 +77,18 @@ def _groups(tx: Transaction, _: NumberPolicy, org: str) -> int:
     return gone + _delete(tx, EntityKind.CALL_GROUP, [k for k in tx.model.call_groups if k[0] == org])
 
 
+def _handsets(tx: Transaction, _: NumberPolicy, org: str) -> int:
+    mine = [(mac,) for mac, handset in tx.model.handsets.items() if handset.org == org]
+    return _delete(tx, EntityKind.HANDSET, mine)
+
+
+def _accounts(tx: Transaction, _: NumberPolicy, org: str) -> int:
+    model = tx.model
+    mine = {email for email, account in model.accounts.items() if account.org == org}
+    tokens = [(key,) for key, token in model.tokens.items() if token.account in mine]
+    return _delete(tx, EntityKind.TOKEN, tokens) + _delete(tx, EntityKind.ACCOUNT, [(e,) for e in mine])
+
+
 def _numbers(tx: Transaction, policy: NumberPolicy, org: str) -> int:
     """Unassign, deactivate and deallocate; the extension a number is the own one of goes with its devices."""
     mine = sorted(n.e164 for n in tx.model.numbers.values() if n.org == org)[:AT_ONCE]
@@ -118,6 +130,7 @@ def _delete(tx: Transaction, kind: EntityKind, keys: Iterable[tuple[str, ...]]) 
 
 STEPS = (
     Step("groups", "main numbers lead nowhere any more; call groups go before their members", _groups),
+    Step("handsets", "handsets are logged out, and their phone IDs are free again", _handsets),
     Step(
         "numbers",
         "devices are logged out; numbers are unassigned, deactivated and go to their cooldown (R36)",
@@ -125,6 +138,7 @@ STEPS = (
     ),
     Step("extensions", "extensions without a number of their own go with their devices", _extensions),
     Step("services", "voice services end", _services),
+    Step("accounts", "nobody of it may log in any more", _accounts),
     Step("people", "nobody of the organisation is left to assign anything to", _people),
     Step("occupancies", "authorization codes end with the occupancy of each site", _occupancies),
 )

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from control_plane.domain.entities import NumberStatus, PhoneNumber
+from control_plane.domain.entities import PhoneNumber
 from control_plane.domain.model import Model
 from control_plane.domain.number_search import searchable
 from control_plane.ports import EntityChange, EntityKind, Store
@@ -23,11 +23,11 @@ ONE_BY_ONE_MAX = 500
 
 
 class Entry(NamedTuple):
-    """What filters and orders look at."""
+    """What filters and orders look at. `status` is plain text: an enumeration is hashed by Python code."""
 
     e164: str
     text: str
-    status: NumberStatus
+    status: str
     assigned: bool
     org: str | None
     site: str
@@ -41,7 +41,7 @@ def entry_of(model: Model, number: PhoneNumber) -> Entry:
     return Entry(
         number.e164,
         searchable(number.e164, model.sites[number.site].numbering),
-        number.status,
+        number.status.value,
         number.person is not None,
         number.org,
         number.site,

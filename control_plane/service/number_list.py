@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,40 +87,50 @@ class NumberPage:
     sites: Mapping[str, int] = field(default_factory=dict)
 
 
+_STATUS = Entry._fields.index("status")
+_BY_NUMBER = itemgetter(0)
 _PLACES = {
     Order.NUMBER: Entry._fields.index("e164"),
     Order.EXTENSION: Entry._fields.index("extension"),
-    Order.STATUS: Entry._fields.index("status"),
+    Order.STATUS: _STATUS,
     Order.NAME: Entry._fields.index("name"),
     Order.SITE: Entry._fields.index("site"),
 }
 
 
 def page(entries: Iterable[Entry], query: Query, *, limit: int, after: Position | None) -> NumberPage:
-    """At most `limit` numbers behind `after`. A number that changes between two pages may move in the order;
-    all others come exactly once.
+    """At most `limit` of `entries`, which are by number, behind `after`.
 
+    A number that changes between two pages may move in the order; all others come exactly once.
     Raises: InvalidField (search).
     """
     unfiltered = in_scope(entries, query)
     matching = filtered(unfiltered, query)
     key = itemgetter(_PLACES[query.order], 0)
-    behind: Iterable[Entry] = matching
-    if after is not None and query.descending:
-        behind = (entry for entry in matching if key(entry) < after)
-    elif after is not None:
-        behind = (entry for entry in matching if key(entry) > after)
-    first = nlargest if query.descending else nsmallest
-    found = first(limit + 1, behind, key=key)
+    found = _behind(matching, query, after, limit + 1)
     shown = found[:limit]
     following = key(shown[-1]) if len(found) > limit else None
     return NumberPage(
         tuple(entry.e164 for entry in shown),
         following,
         len(matching),
-        Counter(map(itemgetter(_PLACES[Order.STATUS]), unfiltered)),
+        {NumberStatus(s): n for s, n in Counter(map(itemgetter(_STATUS), unfiltered)).items()},
         Counter(map(itemgetter(_PLACES[Order.SITE]), unfiltered)),
     )
+
+
+def _behind(entries: Sequence[Entry], query: Query, after: Position | None, count: int) -> Sequence[Entry]:
+    """The first `count` of `entries`, given by number, that come behind `after` in the order asked for."""
+    key = itemgetter(_PLACES[query.order], 0)
+    if query.order is Order.NUMBER and query.descending:
+        end = len(entries) if after is None else bisect_left(entries, after[1], key=_BY_NUMBER)
+        return entries[max(0, end - count) : end][::-1]
+    if query.order is Order.NUMBER:
+        start = 0 if after is None else bisect_right(entries, after[1], key=_BY_NUMBER)
+        return entries[start : start + count]
+    if query.descending:
+        return nlargest(count, (e for e in entries if after is None or key(e) < after), key=key)
+    return nsmallest(count, (e for e in entries if after is None or key(e) > after), key=key)
 
 
 def in_scope(entries: Iterable[Entry], query: Query) -> Sequence[Entry]:
@@ -137,7 +148,8 @@ def filtered(entries: Sequence[Entry], query: Query) -> Sequence[Entry]:
     """
     wanted, status, main = needles(query.search), query.status, query.main
     if status is not None:
-        entries = [e for e in entries if e.status is status]
+        value = status.value
+        entries = [e for e in entries if e.status == value]
     if query.assignment is not Assigned.ALL:
         assigned = query.assignment is Assigned.ASSIGNED
         entries = [e for e in entries if e.assigned is assigned]

@@ -57,6 +57,9 @@ def _owner(model: Model, kind: EntityKind, key: EntityKey) -> str | None:
         case EntityKind.PERSON:
             person = model.people.get(key[0])
             return person.org if person is not None else None
+        case EntityKind.HANDSET:
+            handset = model.handsets.get(key[0])
+            return handset.org if handset is not None else None
         case EntityKind.ORGANISATION | EntityKind.SITE | EntityKind.TRUNK | EntityKind.DEVICE:
             return None
         case _:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from control_plane.adapters.engine import docker
 from control_plane.render.artefacts import OWNED_ROWS
-from tests.bench import calls, changes, lookups, provisioning, pushes
+from tests.bench import calls, changes, lookups, numbers, provisioning, pushes
 from tests.bench.child import Plane, plane_of
 from tests.bench.figures import Report, say
 from tests.bench.load import Load, Loaded, made
@@ -28,6 +28,7 @@ GROUPS = (
     "explain",
     "mailboxes",
     "provisioning",
+    "numbers",
 )
 PUSHES = {100: 5, 1_000: 4, 10_000: 3}
 
@@ -117,12 +118,19 @@ def main() -> None:
     report = Report()
     if "provisioning" in only:
         provisioning.provisioning(report)
-    sizes = given.sizes if only - {"provisioning"} else ""
+    sizes = given.sizes if only - {"provisioning", "numbers"} else ""
     for n in sorted(int(size) for size in sizes.split(",") if size):
         with tempfile.TemporaryDirectory(prefix="wirechief-bench-") as directory:
             say(f"starting a lab for {n} extensions")
             with running_lab_in(Path(directory) / "state", guard_max_failures=0) as lab:
                 Bench(report, only, lab, Path(directory)).run(n)
+    if "numbers" in only:
+        with tempfile.TemporaryDirectory(prefix="wirechief-bench-") as directory:
+            say(f"starting a lab for {numbers.NUMBERS} numbers")
+            with running_lab_in(Path(directory) / "state", guard_max_failures=0) as lab:
+                numbers.load(lab.settings, lab.settings.state_dir)
+                with plane_of(lab) as plane:
+                    numbers.measure(report, lab, plane)
     say("done")
 
 

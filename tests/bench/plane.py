@@ -101,11 +101,11 @@ class Recorder:
 class RecordedWiring(Wiring):
     """The product's wiring, with a recorder around what the reconciler is given."""
 
-    journal: Journal = field(default_factory=Journal)
+    recorded: Journal = field(default_factory=Journal)
 
     def reconciler(self, store: SqlStore, link: AmiLink) -> Reconciler:
-        seen_store: Any = Recorder(store, self.journal)
-        seen_link: Any = Recorder(link, self.journal)
+        seen_store: Any = Recorder(store, self.recorded)
+        seen_link: Any = Recorder(link, self.recorded)
         return super().reconciler(seen_store, seen_link)
 
 
@@ -198,7 +198,7 @@ async def _run() -> None:
     wiring = RecordedWiring(plain.settings, plain.secrets, plain.clock)
     empty = process_rss_mib()
     async with running(wiring) as parts:
-        plane = Plane(parts, wiring.journal)
+        plane = Plane(parts, wiring.recorded)
         pushed = await plane.first_push()
         async with served(parts):
             _tell({"push": pushed, "memory_before": empty})

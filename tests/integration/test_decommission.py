@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.domain.accounts import Account, Role
 from control_plane.domain.entities import Decommission, NumberStatus
 from control_plane.errors import StoreBusy
 from control_plane.service import decommission
@@ -43,6 +44,8 @@ async def numbers_of_acme(api: Api) -> list[str]:
 
 
 async def test_everything_is_taken_back_and_numbers_rest(api: Api) -> None:
+    async with api.store.transaction("test") as tx:
+        tx.put(Account(email="boss@acme.example", role=Role.OCCUPIER_ADMIN, org="acme"))
     mine = await numbers_of_acme(api)
     task = (await api.ok("POST", f"{ACME}/decommission", 202)).json()
     assert (task["kind"], task["state"], task["object"]["key"]) == ("decommission", "queued", "acme")

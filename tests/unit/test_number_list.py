@@ -84,16 +84,16 @@ NUMBERS = {"GB": LONDON, "US": "+12125550100", "SG": "+6561000100", "AU": "+6129
 
 def entry(e164: str, **values: object) -> Entry:
     """An entry of a list, with what a test does not say left plain."""
-    plain = Entry(e164, e164, NumberStatus.AVAILABLE, False, None, "hq", False, "", "")
+    plain = Entry(e164, e164, NumberStatus.AVAILABLE.value, False, None, "hq", False, "", "")
     return plain._replace(**values)  # type: ignore[arg-type]
 
 
 def test_filters_add_up_and_statuses_are_those_of_the_unfiltered_list() -> None:
     entries = [
-        entry("+441", status=NumberStatus.ACTIVE, assigned=True, org="acme"),
-        entry("+442", status=NumberStatus.ACTIVE, org="acme"),
-        entry("+443", status=NumberStatus.RESERVED, org="acme", site="annex"),
-        entry("+444", status=NumberStatus.COOLDOWN),
+        entry("+441", status="active", assigned=True, org="acme"),
+        entry("+442", status="active", org="acme"),
+        entry("+443", status="reserved", org="acme", site="annex"),
+        entry("+444", status="cooldown"),
     ]
     query = Query(org="acme", status=NumberStatus.ACTIVE, assignment=Assigned.ASSIGNED)
     page = number_list.page(entries, query, limit=10, after=None)
@@ -111,7 +111,7 @@ ENTRIES = st.lists(
         st.integers(1000, 1040),
         st.sampled_from(["", "Ann", "Bob"]),
         st.sampled_from(["", "100", "101"]),
-        st.sampled_from(NumberStatus),
+        st.sampled_from([status.value for status in NumberStatus]),
         st.sampled_from([None, "acme"]),
     ),
     max_size=30,
@@ -135,6 +135,7 @@ def walked(entries: list[Entry], query: Query, limit: int) -> list[str]:
 def test_pages_hold_everything_once_and_in_order(
     entries: list[Entry], order: Order, descending: bool, limit: int
 ) -> None:
+    entries = sorted(entries)
     query = Query(order=order, descending=descending)
     found = walked(entries, query, limit)
     assert found == walked(entries, query, 1000)
@@ -145,6 +146,7 @@ def test_pages_hold_everything_once_and_in_order(
 def test_a_page_misses_nothing_that_stays_when_others_come_and_go(
     entries: list[Entry], order: Order, limit: int, data: st.DataObject
 ) -> None:
+    entries = sorted(entries)
     query = Query(order=order)
     first = number_list.page(entries, query, limit=limit, after=None)
     if first.following is None:
