@@ -15,8 +15,8 @@ from control_plane.service.messages import build
 from control_plane.service.rules import (
     require_new,
     require_no_emergency_number,
-    require_organisation,
     require_reference,
+    require_tenant,
     require_unused,
 )
 from control_plane.service.uses import users_of
@@ -38,7 +38,7 @@ async def create_group(store: Store, by: By, values: Changes) -> Saved[CallGroup
     async with store.transaction(by.actor) as tx:
         group = build(CallGroup, as_dialled(tx.model, values, values.get("site"), ("otherwise",)))
         ident = (group.org, group.key)
-        require_organisation(tx.model, group.org)
+        require_tenant(tx.model, group.org)
         problem = key_problem(group.key)
         if problem is not None:
             raise InvalidField("key", problem)

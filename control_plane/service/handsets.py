@@ -23,7 +23,7 @@ from control_plane.service.credentials import (
 )
 from control_plane.service.devices import doubled, new_device, rekeyed, settled
 from control_plane.service.messages import build
-from control_plane.service.rules import require_organisation, require_site
+from control_plane.service.rules import require_site, require_tenant
 from control_plane.service.writing import By, Saved, patched, require_version
 
 Changes = Mapping[str, object]
@@ -88,7 +88,7 @@ async def create_handset(
     if handset.is_softphone is not CATALOGUE.family(CATALOGUE.model(model_name)).softphone:
         raise InvalidField("mac", f"{model_name} is a phone: give the MAC address on its label")
     async with store.transaction(by.actor) as tx:
-        require_organisation(tx.model, handset.org)
+        require_tenant(tx.model, handset.org)
         require_site(tx.model, handset.site)
         if handset.mac in tx.model.handsets:
             # Whose it is stays untold: the MAC of a stranger's phone would name the stranger.

@@ -11,7 +11,7 @@ from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.forwarding import require_sound_passing
 from control_plane.service.groups import as_dialled, require_destinations, require_short_ways
 from control_plane.service.messages import build
-from control_plane.service.rules import require_new, require_organisation, require_site
+from control_plane.service.rules import require_new, require_site, require_tenant
 from control_plane.service.writing import By, Saved, patched, require_version
 
 Changes = Mapping[str, object]
@@ -35,7 +35,7 @@ async def create_main_number(store: Store, by: By, values: Changes) -> Saved[Mai
     key = (str(values.get("org")), str(values.get("site")))
     async with store.transaction(by.actor) as tx:
         model = tx.model
-        require_organisation(model, key[0])
+        require_tenant(model, key[0])
         require_site(model, key[1])
         wanted = as_dialled(model, values, key[1], DESTINATIONS)
         if "e164" not in wanted:

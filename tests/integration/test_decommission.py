@@ -72,6 +72,7 @@ async def test_while_it_leaves_nothing_of_it_can_be_changed(api: Api) -> None:
         ("PATCH", f"{ACME}/extensions/100", {"dnd": True}),
         ("POST", f"{ACME}/extensions", {"key": "777", "site": "singapore"}),
         ("POST", f"{ACME}/people", {"id": "new", "name": "New"}),
+        ("POST", f"{ACME}/call-groups", {"key": "60", "site": "singapore", "members": ["100"]}),
         ("POST", f"{ACME}/extensions/100/devices", {"kind": "desktop"}),
     ]
     before = await api.store.revision()
