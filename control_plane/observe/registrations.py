@@ -26,8 +26,6 @@ _REACH = {
 }
 """ContactStatus of Asterisk 22 (res_pjsip/pjsip_options.c, location.c) -> reach; None keeps what it was."""
 
-_REGISTERS = frozenset({"Created", "NonQualified", "Updated"})
-"""Statuses that follow from a REGISTER; the others from OPTIONS."""
 REMOVED = "Removed"
 _US_PER_MS = 1000
 
@@ -40,8 +38,6 @@ class Registration:
     uri: str
     reach: Reach
     since: datetime
-    renewed: datetime | None = None
-    """When it last said REGISTER, as far as that was seen."""
     user_agent: str = ""
     roundtrip_ms: float | None = None
 
@@ -89,7 +85,6 @@ class Registrations:
             held = Registration(aor, uri, Reach.REGISTERED, now)
         self._by_aor[aor] = replace(
             held,
-            renewed=now if status in _REGISTERS else held.renewed,
             reach=_REACH[status] or held.reach,
             user_agent=headers.get("UserAgent", "") or held.user_agent,
             roundtrip_ms=_milliseconds(headers.get("RoundtripUsec", "")) or held.roundtrip_ms,

@@ -1,0 +1,198 @@
+"""A handset's whole way: set up, enrolled, fetched, registered with that, told, rotated, logged out.
+
+Real parts: the control plane with its database, Asterisk, the provisioning server over TLS, SIP packets. The
+handset itself is the test: it fetches as a Yealink does and registers with the values parsed out of its file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from control_plane.bootstrap.plane import ControlPlane, running
+from control_plane.bootstrap.wiring import Wiring
+from control_plane.domain.entities import Organisation, Site
+from control_plane.domain.extension import Extension, Transport
+from control_plane.domain.handsets import Handset
+from control_plane.domain.regions import RegionCode
+from control_plane.service import handsets
+from control_plane.service.handset_status import HandsetStatus, Sync
+from control_plane.service.handsets import Binding
+from control_plane.service.writing import By
+from provisioning_server.serve import running as serving
+from provisioning_server.settings import Settings as ServerSettings
+from tests.integration.test_handset_notify import notify_at
+from tests.lab import RunningLab, running_lab_in
+from tests.security.sip_wire import SipSocket
+
+pytestmark = pytest.mark.asterisk
+
+BY = By("test")
+MAC = "805ec0123456"
+DEADLINE_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def lab(asterisk_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
+    with running_lab_in(tmp_path_factory.mktemp("whole"), asterisk_image=asterisk_image) as made:
+        yield made
+
+
+@dataclass
+class Desk:
+    """Everything running, and a handset on the desk."""
+
+    plane: ControlPlane
+    lab: RunningLab
+    trust: ssl.SSLContext
+    base: str
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while not await condition():  # noqa: ASYNC110 - what is awaited is a state
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"never came: {what}") from None
+
+    async def in_force(self) -> None:
+        self.plane.nudge()
+        revision = await self.plane.store.revision()
+        assert await self.plane.publisher.wait_published(revision, DEADLINE_S)
+        assert await self.plane.reconciler.wait_pushed(revision, DEADLINE_S)
+
+    async def handset(self) -> Handset:
+        return (await self.plane.store.snapshot()).model.handsets[MAC]
+
+    async def status(self) -> HandsetStatus:
+        model = (await self.plane.store.snapshot()).model
+        return (await self.plane.provisioning.statuses(model, [MAC]))[MAC]
+
+    async def is_in_sync(self) -> bool:
+        return (await self.status()).sync is Sync.IN_SYNC
+
+    async def get(self, url: str, login: tuple[str, str] | None = None) -> httpx.Response:
+        auth = httpx.DigestAuth(*login) if login else None
+        agent = {"User-Agent": "Yealink SIP-T54W 96.86.0.70 80:5e:c0:12:34:56"}
+        async with httpx.AsyncClient(verify=self.trust, trust_env=False, headers=agent, auth=auth) as client:
+            return await client.get(url)
+
+    async def fetch(self, boot: dict[str, str]) -> dict[str, str]:
+        """The settings, fetched with what the bootstrap said."""
+        login = (
+            boot["static.auto_provision.server.username"],
+            boot["static.auto_provision.server.password"],
+        )
+        answer = await self.get(f"{boot['static.auto_provision.server.url']}{MAC}.cfg", login)
+        assert answer.status_code == 200, answer.text
+        return values(answer.text)
+
+    def phone(self, last: int) -> SipSocket:
+        s = self.lab.settings
+        return SipSocket(f"{s.sip_address.rpartition('.')[0]}.{last}", (s.sip_address, s.sip_port))
+
+
+def values(text: str) -> dict[str, str]:
+    """The settings in a Yealink file."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@asynccontextmanager
+async def desk_of(lab: RunningLab) -> AsyncIterator[Desk]:
+    host = lab.settings.sip_address
+    server = ServerSettings.model_validate(
+        {"state_dir": lab.settings.state_dir, "host": host, "names": ("localhost",), "addresses": (host,)}
+    )
+    base = f"https://{host}:{server.https_port}"
+    settings = lab.settings.model_copy(update={"provisioning_public_url": base})
+    async with serving(server):
+        trust = ssl.create_default_context(cafile=str(server.own_dir / "tls" / "ca.crt"))
+        async with running(Wiring(settings, lab.secrets)) as plane:
+            async with plane.store.transaction("seed") as tx:
+                tx.put(Organisation(id="acme", name="Acme"))
+                node = lab.settings.node
+                tx.put(Site(id="hq", name="HQ", region=RegionCode.SG, time_zone="Asia/Singapore", node=node))
+                tx.put(Extension(org="acme", key="100", site="hq", label="Ada", voicemail_pin="4711"))
+            yield Desk(plane, lab, trust, base)
+
+
+@pytest.fixture
+async def desk(lab: RunningLab) -> AsyncIterator[Desk]:
+    async with desk_of(lab) as made:
+        yield made
+
+
+async def test_the_whole_way(desk: Desk, tmp_path: Path) -> None:
+    store, clock = desk.plane.store, desk.plane.wiring.clock
+    login = Binding("100", transport=Transport.UDP)
+    await handsets.create_handset(
+        store, BY, {"mac": MAC, "model": "T54W", "org": "acme", "site": "hq"}, login
+    )
+    await desk.in_force()
+    assert (await desk.status()).sync is Sync.NEVER_FETCHED
+
+    # Enrolment: nothing by bare MAC until a window is open, then the bootstrap, once and without SIP secret.
+    bare = f"{desk.base}/e/{MAC}.cfg"
+    assert (await desk.get(bare)).status_code == 404
+    await handsets.open_window(store, BY, clock, MAC, 5)
+    await desk.in_force()
+    answer = await desk.get(bare)
+    assert answer.status_code == 200 and "account.1.password" not in answer.text
+    assert (await desk.get(bare)).status_code == 404
+    boot = values(answer.text)
+
+    # Settings, and a registration with what they say.
+    told = await desk.fetch(boot)
+    assert told["account.1.label"] == "Ada"
+    user, password = told["account.1.user_name"], told["account.1.password"]
+    await desk.until(desk.is_in_sync, "in sync")
+    assert (await desk.status()).shown_as is None  # fetched, and not registered yet
+    with desk.phone(60) as phone:
+        assert (await phone.login(user, password)).status == 200
+
+        async def is_registered() -> bool:
+            return (await desk.status()).shown_as == "T54W - 80:5E:C0:12:34:56"
+
+        await desk.until(is_registered, "the status names the device")
+
+        # Rotation: told at its contact; both passwords work until it fetched and registered with the new.
+        await handsets.rotate(store, BY, clock, MAC)
+        await desk.in_force()
+        notified = await notify_at(phone, DEADLINE_S)
+        assert notified is not None and "\r\nEvent: check-sync;reboot=false\r\n" in notified
+        assert (await phone.login(user, password)).status == 200
+        again = await desk.fetch(boot)  # at the old address, with the old login
+        renewed = again["account.1.password"]
+        assert renewed != password
+        assert (await phone.login(user, renewed)).status == 200
+
+        async def is_settled() -> bool:
+            # A phone renews its registration; one within the same second says nothing new.
+            assert (await phone.login(user, renewed)).status == 200
+            await asyncio.sleep(0.3)
+            return not (await desk.status()).rotating
+
+        await desk.until(is_settled, "the old secrets end")
+        await desk.in_force()
+        assert (await phone.login(user, password)).status == 401
+        server = "static.auto_provision.server"
+        login_before = (boot[f"{server}.username"], boot[f"{server}.password"])
+        gone = await desk.get(f"{boot[f'{server}.url']}{MAC}.cfg", login_before)
+        assert gone.status_code in (401, 404)
+        await desk.fetch(again)  # the new address is in the settings it fetched
+
+        # Logged out: told where it was registered; what it fetches has no line, what it had is worthless.
+        await handsets.log_out(store, BY, MAC)
+        await desk.in_force()
+        assert await notify_at(phone, DEADLINE_S) is not None
+        empty = await desk.fetch(again)
+        assert not empty.get("account.1.password", "").isalnum()
+        assert (await phone.login(user, renewed)).status == 401
