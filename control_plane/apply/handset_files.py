@@ -11,9 +11,9 @@ from control_plane.render.artefacts import ArtefactKey, Holder, Rendered, Unit, 
 from control_plane.render.handsets.assemble import Inside, Place, inside_of
 from control_plane.render.handsets.publication import publication_of
 from control_plane.render.handsets.publishing import (
+    Index,
     directory_changed,
     handset_units,
-    handsets_of,
     render_publication,
     touched_handsets,
 )
@@ -29,6 +29,7 @@ class HandsetFiles:
         self._find_place = place
         self._place = place()
         self._inside: dict[str, Inside] = {}
+        self._index = Index(Model())
         self._last: dict[str, tuple[int, str]] = {}  # MAC -> sequence and digest of what was rendered last
 
     def place_moved(self) -> bool:
@@ -45,6 +46,7 @@ class HandsetFiles:
 
     def units(self, model: Model, node: str) -> Iterable[Unit]:
         self._inside.clear()
+        self._index = Index(model)
         return handset_units(model)
 
     def render(self, model: Model, node: str, unit: Unit) -> Rendered:
@@ -65,20 +67,21 @@ class HandsetFiles:
         def inside(org: str) -> Inside:
             found = self._inside.get(org)
             if found is None:
-                found = self._inside[org] = inside_of(model, org)
+                found = self._inside[org] = inside_of(model, org, self._index.keys(org))
             return found
 
         return render_publication(model, unit, self._place, inside, sequence)
 
     def touched(self, model: Model, before: Entity | None, after: Entity | None) -> Collection[Unit]:
-        return touched_handsets(model, before, after)
+        return touched_handsets(self._index, before, after)
 
     def touched_later(self, model: Model, before: Entity | None, after: Entity | None) -> Collection[Unit]:
+        self._index.note(before, after)
         org = directory_changed(before, after)
         if org is None:
             return ()
         self._inside.pop(org, None)
-        return tuple(handsets_of(model, org))
+        return self._index.of_org(org)
 
 
 def _sequence_in(text: str) -> int:

@@ -15,7 +15,7 @@ from control_plane.domain.extension import NoAnswer, NoAnswerAction, Transport
 from control_plane.domain.handsets import Handset, key_spec, normal_mac
 from control_plane.domain.model import Model
 from control_plane.render.artefacts import Unit, UnitKind
-from control_plane.render.handsets.assemble import MAX_CONTACTS, inside_of, setup_of
+from control_plane.render.handsets.assemble import MAX_CONTACTS, Inside, inside_of, setup_of
 from control_plane.render.handsets.publication import (
     Publication,
     difference,
@@ -26,6 +26,7 @@ from control_plane.render.handsets.publication import (
 )
 from control_plane.render.handsets.publishing import (
     COMMON_UNIT,
+    Index,
     directory_changed,
     handset_units,
     render_publication,
@@ -45,14 +46,18 @@ async def model_of(*changes: Entity, base: Iterable[Entity] | None = None) -> Mo
     return (await store.snapshot()).model
 
 
+def inside(model: Model, org: str) -> Inside:
+    return inside_of(model, org, Index(model).keys(org))
+
+
 async def told(*changes: Entity, mac: str = MAC) -> HandsetSetup:
     model = await model_of(*changes)
-    return setup_of(model, model.handsets[mac], PLACE, inside_of(model, "acme"))
+    return setup_of(model, model.handsets[mac], PLACE, inside(model, "acme"))
 
 
 async def published(*changes: Entity, unit: Unit = ADA, sequence: int = 1) -> Publication:
     model = await model_of(*changes)
-    found = render_publication(model, unit, PLACE, lambda org: inside_of(model, org), sequence)
+    found = render_publication(model, unit, PLACE, lambda org: inside(model, org), sequence)
     (text,) = found.values.values()
     return publication_of(text)
 
@@ -140,7 +145,7 @@ async def test_the_sequence_is_beside_the_files_and_not_in_the_version() -> None
 
 async def test_common_files_are_rendered_once_for_each_model_in_use() -> None:
     model = await model_of()
-    found = render_publication(model, COMMON_UNIT, PLACE, lambda org: inside_of(model, org), 1).values
+    found = render_publication(model, COMMON_UNIT, PLACE, lambda org: inside(model, org), 1).values
     assert found and all(key.name.startswith("common/") for key in found)
     assert not any(TOKEN in value for value in found.values())
     assert list(handset_units(model)) == [COMMON_UNIT, ADA, BEN]
@@ -161,7 +166,7 @@ async def test_common_files_are_rendered_once_for_each_model_in_use() -> None:
 async def test_a_change_touches_the_handsets_that_show_it(
     before: Entity | None, after: Entity | None, expected: set[Unit]
 ) -> None:
-    assert touched_handsets(await model_of(), before, after) == expected
+    assert touched_handsets(Index(await model_of()), before, after) == expected
 
 
 async def test_only_what_the_directory_shows_changes_it() -> None:

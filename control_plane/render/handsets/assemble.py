@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
 
@@ -62,16 +62,18 @@ class Inside:
     patterns: tuple[str, ...]
 
 
-def inside_of(model: Model, org: str) -> Inside:
-    """An organisation from inside; at most MAX_CONTACTS contacts, by name. Looks at all extensions."""
+def inside_of(model: Model, org: str, keys: Iterable[str]) -> Inside:
+    """An organisation from inside, of its extensions `keys`; at most MAX_CONTACTS contacts, by name."""
     found: list[tuple[str, str, str]] = []
     shapes: set[tuple[str, int]] = set()
-    for (owner, key), extension in model.extensions.items():
-        if owner == org:
-            person = model.people.get(extension.person) if extension.person else None
-            name = extension.label or (person.name if person is not None else "") or key
-            found.append((name.casefold(), key, name))
-            shapes.add((key[0], len(key)))
+    for key in keys:
+        extension = model.extensions.get((org, key))
+        if extension is None:
+            continue
+        person = model.people.get(extension.person) if extension.person else None
+        name = extension.label or (person.name if person is not None else "") or key
+        found.append((name.casefold(), key, name))
+        shapes.add((key[0], len(key)))
     return Inside(
         tuple(Contact(name, key) for _, key, name in nsmallest(MAX_CONTACTS, found)),
         tuple(first + "X" * (length - 1) for first, length in sorted(shapes)),

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from control_plane.domain.entities import Entity, Organisation, Person, PhoneNumber, Site
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.handsets import Handset
-from control_plane.domain.model import Model
+from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import UnsafeValue
 from control_plane.render.artefacts import Rendered, Unit, UnitKind
-from control_plane.render.handsets.assemble import Inside, Place, inside_of, setup_of
+from control_plane.render.handsets.assemble import Inside, Place, setup_of
 from control_plane.render.handsets.families import CATALOGUE, render_handset
 from control_plane.render.handsets.family import HttpLogin
 from control_plane.render.handsets.publication import COMMON, Publication, Value, version_of
-from control_plane.render.handsets.setup import HandsetFile, HandsetSetup
+from control_plane.render.handsets.setup import HandsetFile
 
 COMMON_UNIT = Unit(UnitKind.COMMON_FILES, ())
 NOTHING_INSIDE = Inside((), ())
@@ -109,8 +109,53 @@ def _ha1(user: str, password: str, realm: str) -> str:
     return hashlib.md5(f"{user}:{realm}:{password}".encode(), usedforsecurity=False).hexdigest()
 
 
-def touched_handsets(model: Model, before: Entity | None, after: Entity | None) -> frozenset[Unit]:
-    """The units a change concerns at once; the model is the one after the change."""
+class Index:
+    """Which handsets and extensions belong where, so that one change among 10 000 looks at few of them."""
+
+    def __init__(self, model: Model) -> None:
+        self._by_org: dict[str, set[str]] = {}
+        self._by_site: dict[str, set[str]] = {}
+        self._by_extension: dict[ExtensionId, set[str]] = {}
+        self._keys: dict[str, set[str]] = {}
+        for entity in (*model.handsets.values(), *model.extensions.values()):
+            self.note(None, entity)
+
+    def note(self, before: Entity | None, after: Entity | None) -> None:
+        """Keep up with one change."""
+        for entity, change in ((before, set.discard), (after, set.add)):
+            match entity:
+                case Handset():
+                    change(self._by_org.setdefault(entity.org, set()), entity.mac)
+                    change(self._by_site.setdefault(entity.site, set()), entity.mac)
+                    if entity.extension is not None:
+                        owner = (entity.org, entity.extension)
+                        change(self._by_extension.setdefault(owner, set()), entity.mac)
+                case Extension():
+                    change(self._keys.setdefault(entity.org, set()), entity.key)
+
+    def keys(self, org: str) -> Iterable[str]:
+        """The extensions of an organisation."""
+        return self._keys.get(org, ())
+
+    def of_org(self, org: str) -> frozenset[Unit]:
+        """The handsets of an organisation."""
+        return _units(self._by_org.get(org, ()))
+
+    def at_site(self, site: str) -> frozenset[Unit]:
+        """The handsets at a site."""
+        return _units(self._by_site.get(site, ()))
+
+    def at(self, org: str, extension: str) -> frozenset[Unit]:
+        """The handsets logged in at an extension."""
+        return _units(self._by_extension.get((org, extension), ()))
+
+
+def _units(macs: Iterable[str]) -> frozenset[Unit]:
+    return frozenset(Unit(UnitKind.HANDSET, (mac,)) for mac in macs)
+
+
+def touched_handsets(index: Index, before: Entity | None, after: Entity | None) -> frozenset[Unit]:
+    """The units a change concerns at once; `index` knows the change already."""
     entity = after or before
     match entity:
         case Handset():
@@ -119,33 +164,23 @@ def touched_handsets(model: Model, before: Entity | None, after: Entity | None) 
             unit = Unit(UnitKind.HANDSET, (entity.mac,))
             return frozenset({unit} if same_model else {unit, COMMON_UNIT})
         case Extension():
-            return _at(model, entity.org, entity.key)
+            return index.at(entity.org, entity.key)
         case Device():
-            return _at(model, entity.org, entity.extension)
+            return index.at(entity.org, entity.extension)
         case PhoneNumber():
-            return _of_numbers(model, before, after)
+            return _of_numbers(index, before, after)
         case Site():
-            return frozenset(
-                Unit(UnitKind.HANDSET, (h.mac,)) for h in model.handsets.values() if h.site == entity.id
-            )
+            return index.at_site(entity.id)
         case _:
             return frozenset()
 
 
-def _at(model: Model, org: str, extension: str) -> frozenset[Unit]:
-    return frozenset(
-        Unit(UnitKind.HANDSET, (handset.mac,))
-        for handset in model.handsets.values()
-        if handset.extension == extension and handset.org == org
-    )
-
-
-def _of_numbers(model: Model, *numbers: Entity | None) -> frozenset[Unit]:
-    found: set[Unit] = set()
+def _of_numbers(index: Index, *numbers: Entity | None) -> frozenset[Unit]:
+    found: frozenset[Unit] = frozenset()
     for number in numbers:
         if isinstance(number, PhoneNumber) and number.org and number.extension:
-            found |= _at(model, number.org, number.extension)
-    return frozenset(found)
+            found |= index.at(number.org, number.extension)
+    return found
 
 
 def directory_changed(before: Entity | None, after: Entity | None) -> str | None:
@@ -156,11 +191,6 @@ def directory_changed(before: Entity | None, after: Entity | None) -> str | None
     return entity.id if isinstance(entity, Organisation) else str(getattr(entity, "org", ""))
 
 
-def handsets_of(model: Model, org: str) -> Iterator[Unit]:
-    """The handsets of an organisation."""
-    return (Unit(UnitKind.HANDSET, (h.mac,)) for h in model.handsets.values() if h.org == org)
-
-
 def _entry(entity: Entity | None) -> tuple[str, ...]:
     match entity:
         case Extension():
@@ -169,8 +199,3 @@ def _entry(entity: Entity | None) -> tuple[str, ...]:
             return (entity.name,)
         case _:
             return ()
-
-
-def handset_setup(model: Model, handset: Handset, place: Place) -> HandsetSetup:
-    """What one handset is told now, directory included."""
-    return setup_of(model, handset, place, inside_of(model, handset.org))
