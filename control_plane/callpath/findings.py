@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from control_plane.callpath.checks import key_problem
 from control_plane.callpath.passing import passing_problems
-from control_plane.domain.entities import NumberStatus
 from control_plane.domain.extension import Extension, NoAnswerAction
 from control_plane.domain.groups import DestinationKind
 from control_plane.domain.model import Model
@@ -176,7 +175,7 @@ def _silent_groups(model: Model) -> Iterator[Finding]:
 def _main_numbers(model: Model) -> Iterator[Finding]:
     """R8: a main number that is in service and leads nowhere."""
     for number in model.numbers.values():
-        in_service = number.main and number.status is NumberStatus.ACTIVE and number.org is not None
+        in_service = number.main and number.routes and number.org is not None
         if in_service and model.main_number(number.e164) is None:
             yield Finding(
                 Severity.WARNING,

@@ -26,17 +26,22 @@ from control_plane.domain.entities import (
     Trunk,
 )
 from control_plane.domain.extension import Device, DeviceKind, Extension
+from control_plane.domain.groups import CallGroup, Destination, DestinationKind, MainNumber
 from control_plane.domain.model import Model
 from control_plane.errors import DomainError
 from control_plane.ports import EntityChange, EntityKey, EntityKind
 from control_plane.store import SqlStore, open_store
 from tests.contract.stores import BACKENDS, SteppingClock, device, extension, fresh_location
+from tests.unit.memory_store import ident_of
 
 Key = tuple[EntityKind, EntityKey]
 Contents = dict[Key, Entity]
 
 ORGS, SITES, TRUNKS, PEOPLE = ("acme", "beta"), ("london", "paris"), ("carrier",), ("ann", "bob")
 NUMBERS, KEYS, DEVICES = ("+442071838750", "+442071838751"), ("100", "101"), (1, 2, 3, 4)
+
+
+DESTINATION = Destination(kind=DestinationKind.EXTENSION, target="100")
 
 
 def maybe(values: Sequence[str]) -> st.SearchStrategy[str | None]:
@@ -92,34 +97,31 @@ entities: st.SearchStrategy[Entity] = st.one_of(
         owner=keys,
         kind=st.sampled_from(DeviceKind),
     ),
+    st.builds(
+        CallGroup,
+        org=orgs,
+        key=st.sampled_from(("300", "301")),
+        site=sites,
+        members=st.sampled_from([(), ("100",)]),
+        otherwise=st.sampled_from([None, DESTINATION]),
+    ),
+    st.builds(
+        MainNumber,
+        org=orgs,
+        site=sites,
+        e164=st.sampled_from(NUMBERS),
+        in_hours=st.just(DESTINATION),
+        out_of_hours=st.just(DESTINATION),
+        if_not_answered=st.sampled_from([None, DESTINATION]),
+    ),
 )
-
-
-def identity(entity: Entity) -> Key:
-    match entity:
-        case Organisation():
-            return EntityKind.ORGANISATION, (entity.id,)
-        case Trunk():
-            return EntityKind.TRUNK, (entity.id,)
-        case Site():
-            return EntityKind.SITE, (entity.id,)
-        case Occupancy():
-            return EntityKind.OCCUPANCY, (entity.org, entity.site)
-        case Person():
-            return EntityKind.PERSON, (entity.id,)
-        case PhoneNumber():
-            return EntityKind.NUMBER, (entity.e164,)
-        case Extension():
-            return EntityKind.EXTENSION, (entity.org, entity.key)
-        case Device():
-            return EntityKind.DEVICE, (entity.id,)
-    raise AssertionError(entity)
 
 
 def targets(entity: Entity) -> set[Key]:
     """What must exist for this entity to exist."""
     names = {"org": EntityKind.ORGANISATION, "site": EntityKind.SITE, "trunk": EntityKind.TRUNK}
     names |= {"person": EntityKind.PERSON, "number": EntityKind.NUMBER}
+    names |= {"e164": EntityKind.NUMBER} if isinstance(entity, MainNumber) else {}
     found = {
         (kind, (value,)) for name, kind in names.items() if (value := getattr(entity, name, None)) is not None
     }
@@ -141,7 +143,7 @@ class Write:
     given_up: bool
 
 
-universe: st.SearchStrategy[Key] = entities.map(identity)
+universe: st.SearchStrategy[Key] = entities.map(ident_of)
 writes = st.builds(
     Write,
     process=st.integers(0, 1),
@@ -191,7 +193,7 @@ async def carry_out(store: SqlStore, oracle: Oracle, write: Write) -> None:
             for step in write.steps:
                 if isinstance(step, Entity):
                     transaction.put(step)
-                    after[identity(step)] = step
+                    after[ident_of(step)] = step
                 elif step in after:
                     transaction.delete(*step)
                     del after[step]
@@ -222,6 +224,8 @@ def model_of(contents: Contents) -> Model:
         extensions=by_class.get(Extension, []),  # type: ignore[arg-type]
         devices=by_class.get(Device, []),  # type: ignore[arg-type]
         trunks=by_class.get(Trunk, []),  # type: ignore[arg-type]
+        call_groups=by_class.get(CallGroup, []),  # type: ignore[arg-type]
+        main_numbers=by_class.get(MainNumber, []),  # type: ignore[arg-type]
     )
 
 
