@@ -370,6 +370,28 @@ class AuditEntry:
     key: EntityKey
     before: Mapping[str, object] | None
     after: Mapping[str, object] | None
+    org: str | None = None
+    """Whose it was; None: the operator's."""
+    fields: tuple[str, ...] = ()
+    """The dotted names of what changed, secrets included; empty when something was made or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries of the audit are wanted: those that fit everything that is not None.
+
+    `field` is a changed field or one it lies in ("forwarding" fits "forwarding.enabled"); `until` is the
+    first moment no longer wanted.
+    """
+
+    actor: str | None = None
+    org: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    field: str | None = None
+
+
+ANY_ENTRY = AuditFilter()
 
 
 class Transaction(Protocol):
@@ -427,6 +449,7 @@ class Store(Protocol):
         key: EntityKey | None = None,
         limit: int = 50,
         before_id: int = 0,
+        wanted: AuditFilter = ANY_ENTRY,
     ) -> tuple[AuditEntry, ...]:
         """Newest first; `before_id` continues a listing."""
         ...

@@ -47,6 +47,7 @@ APPLY = _errors(404, 409, 502, 504, *_WITH_BODY)
 RETRY = _errors(404, 409, 422)
 UNBLOCK = _errors(404, 422, 502, 504)
 ASK = _errors(404, *_WITH_BODY)
+UNDO = _errors(404, 409, 422) | {200: {"headers": _REVISION}}
 LOG_IN = _errors(429, *_WITH_BODY)
 CREATE_SLOWLY = CREATE | _errors(429)
 PASSWORD = _errors(404, 409, 412, 429, *_WITH_BODY) | {204: {"headers": _ETAG | _REVISION}}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool
 
 from control_plane.api import documents
-from control_plane.api.context import Ports
+from control_plane.api.caller import Calling
+from control_plane.api.context import Creating, Ports
 from control_plane.callpath.explain import Behaviour, Circumstances
 from control_plane.domain.entities import Key, Slug
-from control_plane.ports import AuditEntry, EntityKind
+from control_plane.ports import AuditEntry, AuditFilter, EntityKind
 from control_plane.service.explaining import Question, explain_call
+from control_plane.service.undo import undo
 
 explanations = APIRouter(prefix="/explain", tags=["questions"])
 audit = APIRouter(prefix="/audit", tags=["questions"])
@@ -96,6 +98,10 @@ class AuditOut(BaseModel):
     actor: str
     kind: EntityKind
     key: str
+    org: str | None = Field(description="Whose it was; null: the operator's.")
+    fields: list[str] = Field(
+        description="What changed, secrets included.", examples=[["forwarding.enabled"]]
+    )
     before: dict[str, object] | None = Field(description="null: it was made.")
     after: dict[str, object] | None = Field(description="null: it was removed.")
 
@@ -109,6 +115,8 @@ class AuditOut(BaseModel):
             actor=entry.actor,
             kind=entry.kind,
             key="/".join(entry.key),
+            org=entry.org,
+            fields=list(entry.fields),
             before=None if entry.before is None else dict(entry.before),
             after=None if entry.after is None else dict(entry.after),
         )
@@ -144,15 +152,63 @@ async def explain(ports: Ports, body: Annotated[ExplainIn, Body()]) -> dict[str,
 @audit.get("", response_model=AuditPage, responses=documents.LIST)
 async def list_audit(
     ports: Ports,
+    caller: Calling,
     kind: Annotated[EntityKind | None, Query(description="Only this kind of entity.")] = None,
     key: Annotated[
         str | None, Query(max_length=100, description='Only this entity, such as "acme/100".')
+    ] = None,
+    actor: Annotated[str | None, Query(max_length=254, description="Only what this one did.")] = None,
+    org: Annotated[str | None, Query(max_length=31, description="Only of this organisation.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only from this moment on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Only before this moment.")] = None,
+    field: Annotated[
+        str | None,
+        Query(max_length=100, description='Only changes of this field, such as "forwarding".'),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Entries per page.")] = 50,
     before: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
 ) -> AuditPage:
     """Who changed what, newest first; secrets are masked."""
-    wanted = None if key is None else tuple(key.split("/"))
-    entries = await ports.store.audit(kind=kind, key=wanted, limit=limit, before_id=before)
+    if not caller.sees_everything:
+        if org not in (None, caller.org):
+            return AuditPage(items=[])
+        org = caller.org
+    entries = await ports.store.audit(
+        kind=kind,
+        key=None if key is None else tuple(key.split("/")),
+        limit=limit,
+        before_id=before,
+        wanted=AuditFilter(actor, org, since, until, field),
+    )
     following = entries[-1].id if len(entries) == limit else None
     return AuditPage(items=[AuditOut.of(entry) for entry in entries], next=following)
+
+
+class UndoOut(BaseModel):
+    """What an undo did, or would do."""
+
+    action: Literal["change", "make", "remove"]
+    kind: EntityKind
+    key: str
+    changes: dict[str, tuple[Any, Any]] = Field(description="Field -> what is now, what it becomes.")
+    revision: int | None = Field(description="null: nothing was done (`dry_run`).")
+
+
+@audit.post("/{entry}/undo", response_model=UndoOut, responses=documents.UNDO)
+async def undo_change(
+    write: Creating,
+    caller: Calling,
+    entry: Annotated[int, Path(ge=1, le=2**53)],
+    dry_run: Annotated[bool, Query(description="Only say what would be done.")] = False,
+) -> dict[str, Any]:
+    """Undo one change, as a new change by the rules of any other; refused when it was changed since."""
+    done = await undo(write.store, write.by, caller, entry, dry_run=dry_run)
+    if done.revision is not None:
+        await write.removed()
+    return {
+        "action": done.action,
+        "kind": done.entry.kind,
+        "key": "/".join(done.entry.key),
+        "changes": done.changes,
+        "revision": done.revision,
+    }

@@ -27,6 +27,7 @@ from control_plane.api.context import Ports
 from control_plane.domain.accounts import Scope
 from control_plane.errors import Forbidden
 from control_plane.service.rights import Caller, Position, View
+from control_plane.service.undo import find_entry
 
 READ: Final = frozenset({Scope.READ})
 WRITE: Final = frozenset({Scope.WRITE})
@@ -196,7 +197,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "follow_publishing": Rule(PUSH, OPERATOR_CHANGES),
     # questions
     "explain": Rule(READ, OPERATOR_READS),
-    "list_audit": Rule(READ, OPERATOR_READS),
+    "list_audit": Rule(READ, TENANT_READS, filtered=True),
+    "undo_change": Rule(WRITE, TENANT_CHANGES),
     # decommission
     "decommission_organisation": Rule(WRITE, OPERATOR_CHANGES),
     "get_decommission": Rule(READ, TENANT_READS),
@@ -230,10 +232,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "revoke_token": Rule(ACCOUNTS, EVERYBODY, own=EVERYBODY - TENANT_CHANGES),
 }
 
+ENTRY_DIGITS_MAX: Final = 15
 OPEN: Final = frozenset({"log_in"})
 """What needs no token."""
 
-_BOUND: Final = frozenset({"org", "e164", "site", "account"})
+_BOUND: Final = frozenset({"org", "e164", "site", "account", "entry"})
 """Path parameters that say whose a thing is."""
 _PERSONAL: Final = frozenset({"key", "person"})
 """Path parameters below {org} that say whether a thing is a person's own."""
@@ -276,14 +279,22 @@ async def authorise(request: Request, ports: Ports) -> None:
     Raises: UnknownEntity, Forbidden.
     """
     caller, rule = await caller_of(request), RULES[request.scope["route"].name]
-    if request.path_params and not caller.sees_everything:
-        View(caller, (await ports.store.snapshot()).model).require(request.path_params)
+    names = request.path_params
+    if "entry" in names:  # of the audit, which is not part of the model
+        await find_entry(ports.store, caller, _number(names["entry"]))
+    elif names and not caller.sees_everything:
+        View(caller, (await ports.store.snapshot()).model).require(names)
     _require_allowed(caller, rule)
     if caller.position in rule.own and request.path_params.get("account") != caller.name:
         raise Forbidden(f"A {caller.position} may do this to the own account only.")
     allowed = rule.fields.get(caller.position)
     if allowed is not None:
         _require_fields(await request.json(), allowed)
+
+
+def _number(text: str) -> int:
+    """`text` as the number of an entry; 0, which none has, when it is none."""
+    return int(text) if text.isdecimal() and len(text) <= ENTRY_DIGITS_MAX else 0
 
 
 def _require_allowed(caller: Caller, rule: Rule) -> None:

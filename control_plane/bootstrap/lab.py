@@ -6,18 +6,26 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from control_plane.adapters.containers import LabStatus
 from control_plane.adapters.engine import ContainerState
+from control_plane.adapters.passwords import Argon2Passwords
 from control_plane.bootstrap import process, provisioning
 from control_plane.bootstrap.client import Client
 from control_plane.bootstrap.wiring import Wiring
+from control_plane.domain.accounts import Role
 from control_plane.domain.model import Model
 from control_plane.errors import ControlPlaneError, LabError, Unreachable
+from control_plane.service.accounts import create_account
+from control_plane.service.credentials import new_password
 from control_plane.service.demo import DemoPlace, load_demo
+from control_plane.service.rights import root
+from control_plane.service.writing import By
+from control_plane.store import SqlStore
 
+FIRST_ACCOUNT = "admin@localhost"
 READY_S = 60.0
 """From the start of the control plane until everything is pushed."""
 _LOOK_AGAIN_S = 0.05
@@ -27,10 +35,15 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class LabReady:
-    """A lab that is up. `code` is the authorization code of the demo, known at its first start only."""
+    """A lab that is up.
+
+    `code` is the authorization code of the demo, `password` that of FIRST_ACCOUNT, the operator's first; each
+    is known at its first start only.
+    """
 
     already_up: bool
     code: str | None
+    password: str | None
     restart_needed: tuple[str, ...]
 
 
@@ -65,15 +78,15 @@ def up(wiring: Wiring, report: Report) -> LabReady:
     if wiring.pid_file.running() is not None and _settled(wiring):
         status = lab.status()
         if status.node is status.carrier is ContainerState.RUNNING:
-            return LabReady(True, None, status.restart_needed)
+            return LabReady(True, None, None, status.restart_needed)
     status = lab.up()
-    code = asyncio.run(prepare_database(wiring))
+    first = asyncio.run(prepare_database(wiring))
     started = None
     if wiring.pid_file.running() is None:
         report("starting the control plane")
         started = process.start_detached(wiring)
     _wait_until_settled(wiring, started, report)
-    return LabReady(False, code, status.restart_needed)
+    return LabReady(False, first.code, first.password, status.restart_needed)
 
 
 def _stop_outdated(wiring: Wiring, report: Report) -> None:
@@ -122,11 +135,30 @@ def _or_none(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         return None
 
 
-async def prepare_database(wiring: Wiring) -> str | None:
-    """Makes or upgrades the database and loads the demo into an empty one; the demo's code if it did."""
+@dataclass(frozen=True, slots=True)
+class FirstSecrets:
+    """What was made for the first time just now; None: it was there already."""
+
+    code: str | None = field(repr=False)
+    password: str | None = field(repr=False)
+
+
+async def prepare_database(wiring: Wiring) -> FirstSecrets:
+    """Makes or upgrades the database, loads the demo into an empty one and makes the first account."""
     s = wiring.settings
     async with wiring.store() as store:
-        return await load_demo(store, DemoPlace(s.node, s.carrier_address, s.carrier_sip_port, s.sip_address))
+        code = await load_demo(store, DemoPlace(s.node, s.carrier_address, s.carrier_sip_port, s.sip_address))
+        return FirstSecrets(code, await _make_first_account(store))
+
+
+async def _make_first_account(store: SqlStore) -> str | None:
+    """The password of a new account of the operator; None where there are accounts."""
+    if (await store.snapshot()).model.accounts:
+        return None
+    password = new_password()
+    values = {"email": FIRST_ACCOUNT, "name": "Operator", "role": Role.OPERATOR_ADMIN}
+    await create_account(store, Argon2Passwords(), By("lab up"), root("lab up"), values, password)
+    return password
 
 
 async def read_model(wiring: Wiring) -> Model:

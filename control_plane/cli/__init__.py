@@ -1,6 +1,8 @@
 """The command `wirechief`. Each module registers its commands when it is imported."""
 
 from control_plane.cli import (
+    accounts,
+    auditing,
     calling,
     calls,
     changing,
@@ -21,6 +23,8 @@ from control_plane.cli import (
 from control_plane.cli.app import main
 
 __all__ = [
+    "accounts",
+    "auditing",
     "calling",
     "calls",
     "changing",

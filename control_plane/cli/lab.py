@@ -12,7 +12,7 @@ from rich.text import Text
 
 from control_plane.adapters.carrier import Behaviour
 from control_plane.bootstrap import lab, process, provisioning
-from control_plane.bootstrap.lab import LabView
+from control_plane.bootstrap.lab import FIRST_ACCOUNT, LabReady, LabView
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import app, run
 from control_plane.cli.output import JsonOption, console, facts, print_json, progress, say, table, yes_no
@@ -38,10 +38,10 @@ def up() -> None:
         say(f"The lab is up ({time.monotonic() - begun:.1f} s).")
     for name in ready.restart_needed:
         say(f"Changed settings wait for a restart ({name}): wirechief lab down, then wirechief lab up.")
-    _say_what_next(wiring, ready.code)
+    _say_what_next(wiring, ready)
 
 
-def _say_what_next(wiring: Wiring, code: str | None) -> None:
+def _say_what_next(wiring: Wiring, ready: LabReady) -> None:
     sip = wiring.sip_address
     facts(
         "",
@@ -54,8 +54,10 @@ def _say_what_next(wiring: Wiring, code: str | None) -> None:
             "log": str(wiring.log_file),
         },
     )
-    if code is not None:
-        say(f"Authorization code of acme in Singapore: {code} (shown once, kept nowhere; R56)")
+    if ready.password is not None:
+        say(f"Operator's account: {FIRST_ACCOUNT}, password {ready.password} (shown once, kept nowhere)")
+    if ready.code is not None:
+        say(f"Authorization code of acme in Singapore: {ready.code} (shown once, kept nowhere; R56)")
     say("\nTry:")
     for line in (
         "wirechief explain --from 101 --to 100",

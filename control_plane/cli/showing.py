@@ -1,4 +1,4 @@
-"""`wirechief show ...`, `audit log` and `feature-codes`: reading the model."""
+"""`wirechief show ...` and `feature-codes`: reading the model."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ import typer
 from control_plane.bootstrap.lab import read_model, registered
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, run
-from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
+from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
 from control_plane.cli.references import extension_id
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.features import with_codes
 from control_plane.domain.model import Model
-from control_plane.errors import InvalidField
-from control_plane.ports import AuditEntry, EntityKind
 from control_plane.render.picture import extension_mermaid
 
 show_app = typer.Typer(no_args_is_help=True, help="Show what the model holds.")
-audit_app = typer.Typer(no_args_is_help=True, help="Who changed what, when.")
 app.add_typer(show_app, name="show")
-app.add_typer(audit_app, name="audit")
 
 ExtensionArgument = Annotated[str, typer.Argument(metavar="X", help="An extension: 100, or acme/100.")]
 
@@ -125,71 +121,3 @@ def feature_codes(as_json: JsonOption = False) -> None:
         print_json([{"code": c.code, "feature": c.feature.value, "does": c.says} for c in codes])
     else:
         table("", ("code", "does"), ((code.code, code.says) for code in codes))
-
-
-@audit_app.command("log")
-def audit_log(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many entries.")] = 20,
-    kind: Annotated[EntityKind | None, typer.Option("--kind", help="Only this kind of thing.")] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", help="Only this one, such as acme/100; needs --kind.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show who changed what, newest first; secrets are masked."""
-    if key is not None and kind is None:
-        raise InvalidField("--key", "needs --kind: say what kind of thing it names")
-    entries = run(_audit(kind, key, limit))
-    if as_json:
-        print_json([_entry_as_dict(entry) for entry in entries])
-    elif not entries:
-        say("No entry.")
-    else:
-        columns = ("revision", "at (UTC)", "actor", "what", "change")
-        table("", columns, (_entry_row(entry) for entry in entries))
-
-
-async def _audit(kind: EntityKind | None, key: str | None, limit: int) -> tuple[AuditEntry, ...]:
-    async with wire().store() as store:
-        return await store.audit(kind=kind, key=tuple(key.split("/")) if key else None, limit=limit)
-
-
-def _entry_as_dict(entry: AuditEntry) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "revision": entry.revision,
-        "at": entry.at.isoformat(),
-        "actor": entry.actor,
-        "kind": entry.kind.value,
-        "key": list(entry.key),
-        "before": entry.before,
-        "after": entry.after,
-    }
-
-
-def _entry_row(entry: AuditEntry) -> tuple[str, ...]:
-    what = f"{entry.kind.value} {'/'.join(entry.key)}"
-    return str(entry.revision), f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.actor, what, _difference(entry)
-
-
-def _difference(entry: AuditEntry) -> str:
-    if entry.before is None:
-        return "created"
-    if entry.after is None:
-        return "removed"
-    old, new = _flat(entry.before), _flat(entry.after)
-    return "; ".join(
-        f"{name}: {old.get(name)} -> {new.get(name)}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    )
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, object]:
-    found: dict[str, object] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            found.update(_flat(value, f"{prefix}{name}."))
-        else:
-            found[f"{prefix}{name}"] = value
-    return found

@@ -70,6 +70,17 @@ async def create_device(store: Store, by: By, ident: ExtensionId, values: Change
         return _put(tx, device)
 
 
+async def restore_device(store: Store, by: By, device: Device) -> Saved[Device]:
+    """Make a device again as it was, with its SIP user name and password.
+
+    Raises: UnknownEntity (its extension), Conflict (there is another of this kind; R76).
+    """
+    async with store.transaction(by.actor) as tx:
+        require_extension(tx.model, (device.org, device.extension))
+        _require_one_of_a_kind(tx.model, device)
+        return _put(tx, device)
+
+
 def _put(tx: Transaction, device: Device) -> Saved[Device]:
     tx.put(device)
     return Saved(device, tx.version(EntityKind.DEVICE, (device.id,)))

@@ -89,6 +89,11 @@ class Caller:
         return self.position is Position.OPERATOR_ADMIN
 
     @property
+    def sees_organisation(self) -> bool:
+        """Whether he sees all of one organisation, and nothing else."""
+        return self.position in (Position.OCCUPIER_ADMIN, Position.OCCUPIER_READER)
+
+    @property
     def sees_everything(self) -> bool:
         return self.position in (Position.OPERATOR_ADMIN, Position.OPERATOR_READER)
 
@@ -165,7 +170,7 @@ class View:
     @property
     def _is_tenant(self) -> bool:
         """Whether the caller sees all of his organisation."""
-        return self._caller.position in (Position.OCCUPIER_ADMIN, Position.OCCUPIER_READER)
+        return self._caller.sees_organisation
 
     def _sees_extension(self, ident: ExtensionId) -> bool:
         if ident[0] != self._caller.org:

@@ -32,7 +32,7 @@ from control_plane.domain.extension import Device, Extension
 from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import Handset
 from control_plane.domain.voice import ServiceChange, VoiceService
-from control_plane.ports import EntityKey, EntityKind
+from control_plane.ports import EntityChange, EntityKey, EntityKind
 
 MASK = "***"
 HIDDEN_FIELDS: Final = frozenset({(AuthorizationCode, "salt"), (AuthorizationCode, "digest")})
@@ -158,16 +158,16 @@ def _scalar(name: str, bare: Any, *, nullable: bool) -> tuple[Column, Convert | 
         members = {member.value: member for member in bare}
         return Column(name, ColumnType.TEXT, nullable), str, members.__getitem__
     if bare is datetime:
-        return Column(name, ColumnType.TEXT, nullable), _moment_text, datetime.fromisoformat
+        return Column(name, ColumnType.TEXT, nullable), moment_text, datetime.fromisoformat
     if bare is date:
         return Column(name, ColumnType.TEXT, nullable), date.isoformat, date.fromisoformat
     kinds = {str: ColumnType.TEXT, bool: ColumnType.BOOLEAN, int: ColumnType.INTEGER}
     return Column(name, kinds[bare], nullable), None, None
 
 
-def _moment_text(value: datetime) -> str:
+def moment_text(value: datetime) -> str:
     """ISO 8601 in UTC, so that texts sort as the moments do."""
-    return value.astimezone(UTC).isoformat()
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _list_reader(member: Any) -> Convert:
@@ -267,6 +267,33 @@ def from_json(kind: Kind, value: Mapping[str, Any] | None, shared: dict[Any, Ent
     return kind.shape.decode([value[name] for name in kind.shape.names], shared)
 
 
+def organisation_of(change: EntityChange) -> str | None:
+    """Whose a change is, for the audit; None: the operator's, as when it went from one tenant to another."""
+    named = {_organisation(entity) for entity in (change.before, change.after) if entity is not None} - {None}
+    return named.pop() if len(named) == 1 else None
+
+
+def _organisation(entity: Entity) -> str | None:
+    if isinstance(entity, Organisation):
+        return entity.id
+    found: str | None = getattr(entity, "org", None)
+    return found
+
+
+def changed_fields(before: Entity | None, after: Entity | None) -> tuple[str, ...]:
+    """The dotted names of what differs, secrets compared as they are; () when one of the two is missing."""
+    if before is None or after is None:
+        return ()
+    names: list[str] = []
+    for name in type(after).model_fields:
+        old, new = getattr(before, name), getattr(after, name)
+        if old == new:
+            continue
+        inner = changed_fields(old, new) if isinstance(old, Entity) and isinstance(new, Entity) else ()
+        names.extend([f"{name}.{part}" for part in inner] or [name])
+    return tuple(names)
+
+
 def masked(entity: Entity | None) -> dict[str, Any] | None:
     """The entity as JSON for people: every secret that is set reads `***`."""
     if entity is None:
@@ -285,7 +312,7 @@ def _masked_value(owner: Entity, name: str, value: Any) -> Any:
         case StrEnum():
             return value.value
         case datetime():
-            return _moment_text(value)
+            return moment_text(value)
         case date():
             return value.isoformat()
         case _:

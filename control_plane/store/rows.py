@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select, update
@@ -13,8 +13,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from control_plane.domain.entities import Entity
 from control_plane.domain.features import FeatureCode
 from control_plane.plan.tasks import NewTask
-from control_plane.ports import AuditEntry, EntityChange, EntityKey, EntityKind
-from control_plane.store.codec import KINDS, from_json, key_of_text, key_text, masked, to_json
+from control_plane.ports import AuditEntry, AuditFilter, EntityChange, EntityKey, EntityKind
+from control_plane.store.codec import (
+    KINDS,
+    changed_fields,
+    from_json,
+    key_of_text,
+    key_text,
+    masked,
+    moment_text,
+    organisation_of,
+    to_json,
+)
 from control_plane.store.schema import AUDIT, CHANGES, ENTITIES, HEAD, PUSHED
 from control_plane.store.state import State, loaded
 from control_plane.store.tasks import insert_tasks
@@ -191,7 +201,7 @@ def _change_rows(commit: Commit) -> list[dict[str, Any]]:
 
 
 def _audit_rows(commit: Commit) -> list[dict[str, Any]]:
-    at = commit.at.astimezone(UTC).isoformat()
+    at = moment_text(commit.at)
     return [
         {
             "revision": commit.revision,
@@ -201,6 +211,8 @@ def _audit_rows(commit: Commit) -> list[dict[str, Any]]:
             "key": key_text(change.key),
             "before": masked(change.before),
             "after": masked(change.after),
+            "org": organisation_of(change),
+            "fields": " ".join(("", *changed_fields(change.before, change.after), "")),
         }
         for change in commit.changes
     ]
@@ -213,6 +225,7 @@ def read_audit(
     key: EntityKey | None,
     limit: int,
     before_id: int,
+    wanted: AuditFilter,
 ) -> tuple[AuditEntry, ...]:
     """Entries, newest first; the arguments narrow them down, `before_id` 0 starts at the newest."""
     query = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(limit)
@@ -222,6 +235,19 @@ def read_audit(
         query = query.where(AUDIT.c.key == key_text(key))
     if before_id:
         query = query.where(AUDIT.c.id < before_id)
+    if wanted.actor is not None:
+        query = query.where(AUDIT.c.actor == wanted.actor)
+    if wanted.org is not None:
+        query = query.where(AUDIT.c.org == wanted.org)
+    if wanted.since is not None:
+        query = query.where(AUDIT.c.at >= moment_text(wanted.since))
+    if wanted.until is not None:
+        query = query.where(AUDIT.c.at < moment_text(wanted.until))
+    if wanted.field is not None:
+        query = query.where(
+            AUDIT.c.fields.contains(f" {wanted.field} ", autoescape=True)
+            | AUDIT.c.fields.contains(f" {wanted.field}.", autoescape=True)
+        )
     return tuple(
         AuditEntry(
             id=row.id,
@@ -232,6 +258,8 @@ def read_audit(
             key=key_of_text(row.key),
             before=row.before,
             after=row.after,
+            org=row.org,
+            fields=tuple(row.fields.split()),
         )
         for row in connection.execute(query)
     )

@@ -169,8 +169,12 @@ AUDIT: Final = Table(
     Column("key", Text, nullable=False),
     Column("before", JSON(none_as_null=True)),
     Column("after", JSON(none_as_null=True)),
+    Column("org", Text),
+    # The changed fields between spaces, " dnd forwarding.enabled ", to be searched for one of them.
+    Column("fields", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("id"),
     Index(None, "kind", "key", "id"),
+    Index(None, "org", "id"),
 )
 
 PUSHED: Final = Table(

@@ -22,8 +22,10 @@ from control_plane.domain.model import Model
 from control_plane.errors import StoreUnusable, UnknownEntity
 from control_plane.plan.tasks import Changed, NewTask, Progress, Subject, Task, TaskFilter, pushes
 from control_plane.ports import (
+    ANY_ENTRY,
     NO_OUTCOMES,
     AuditEntry,
+    AuditFilter,
     Clock,
     EntityChange,
     EntityKey,
@@ -178,11 +180,17 @@ class SqlStore:
         key: EntityKey | None = None,
         limit: int = 50,
         before_id: int = 0,
+        wanted: AuditFilter = ANY_ENTRY,
     ) -> tuple[AuditEntry, ...]:
         """As the port says; `limit` is cut to MAX_AUDIT_PAGE."""
         return await self._database.read(
             partial(
-                rows.read_audit, kind=kind, key=key, limit=min(limit, MAX_AUDIT_PAGE), before_id=before_id
+                rows.read_audit,
+                kind=kind,
+                key=key,
+                limit=min(limit, MAX_AUDIT_PAGE),
+                before_id=before_id,
+                wanted=wanted,
             )
         )
 

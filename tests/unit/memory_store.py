@@ -28,8 +28,10 @@ from control_plane.domain.voice import ServiceChange, VoiceService
 from control_plane.errors import UnknownEntity
 from control_plane.plan.tasks import NewTask, Progress, Subject, Task, TaskFilter
 from control_plane.ports import (
+    ANY_ENTRY,
     NO_OUTCOMES,
     AuditEntry,
+    AuditFilter,
     Clock,
     EntityChange,
     EntityKey,
@@ -158,6 +160,7 @@ class MemoryStore:
                     key=key,
                     before=before.model_dump(mode="json") if before is not None else None,
                     after=after.model_dump(mode="json") if after is not None else None,
+                    org=getattr(after or before, "org", None),
                 )
             )
 
@@ -177,6 +180,7 @@ class MemoryStore:
         key: EntityKey | None = None,
         limit: int = 50,
         before_id: int = 0,
+        wanted: AuditFilter = ANY_ENTRY,
     ) -> tuple[AuditEntry, ...]:
         found = (
             entry
@@ -184,6 +188,7 @@ class MemoryStore:
             if (kind is None or entry.kind is kind)
             and (key is None or entry.key == key)
             and (not before_id or entry.id < before_id)
+            and (wanted.org is None or entry.org == wanted.org)
         )
         return tuple(entry for entry, _ in zip(found, range(limit), strict=False))
 

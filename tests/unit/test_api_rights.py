@@ -129,6 +129,12 @@ def everything() -> tuple[Entity, ...]:
     )
 
 
+def entry_of(org: str) -> str:
+    """The id of an audit entry about something of this organisation."""
+    found = (number for number, e in enumerate(everything(), 1) if isinstance(e, Occupancy) and e.org == org)
+    return str(next(found))
+
+
 OWN = {
     "org": "acme",
     "site": "london",
@@ -145,6 +151,7 @@ OWN = {
     "token": token_id("ann@acme.example"),
     "mac": "805ec0000001",
     "name": "805ec0000001.cfg",
+    "entry": entry_of("acme"),
 }
 OTHER = OWN | {
     "org": MARK,
@@ -155,6 +162,7 @@ OTHER = OWN | {
     "e164": "+442071838799",
     "account": f"ann@{MARK}.example",
     "token": token_id(f"ann@{MARK}.example"),
+    "entry": entry_of(MARK),
     "mac": "805ec0000002",
     "name": "805ec0000002.cfg",
 }
@@ -322,7 +330,7 @@ OPERATIONS = {operation.name: operation for operation in operations()}
 def targets(operation: Operation) -> list[tuple[str, dict[str, str]]]:
     """The things to call it on, and whose they are."""
     found = [("own", OWN)]
-    if operation.parameters & {"org", "site", "e164", "account"}:
+    if operation.parameters & {"org", "site", "e164", "account", "entry"}:
         found.append(("other", OTHER))
     if operation.parameters & {"key", "person", "account"}:
         found.append(("colleague", COLLEAGUE))
@@ -335,6 +343,8 @@ def is_there(position: Position, parameters: frozenset[str], names: Mapping[str,
     """Whether what the address names is there for this position: said again, without the product's code."""
     if position in OPERATOR_READS or not parameters:
         return True
+    if "entry" in parameters:
+        return names["entry"] == OWN["entry"] and position in TENANT_READS
     if "account" in parameters:
         return names["account"] == OWN["account"] or (names is COLLEAGUE and position in TENANT_READS)
     if position is Position.CARRIER:

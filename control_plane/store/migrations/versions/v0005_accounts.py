@@ -54,6 +54,9 @@ def upgrade() -> None:
         sa.Column("at", sa.String(32), nullable=False),
         sa.PrimaryKeyConstraint("what", name="pk_seen"),
     )
+    op.add_column("audit", _text("org", nullable=True))
+    op.add_column("audit", sa.Column("fields", sa.Text, nullable=False, server_default=""))
+    op.create_index("ix_audit_org_id", "audit", ["org", "id"])
 
 
 def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
