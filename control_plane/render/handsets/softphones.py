@@ -28,7 +28,14 @@ LINPHONE_CODECS = (
     (Codec.PCMA, "PCMA", 8000, 1),
     (Codec.PCMU, "PCMU", 8000, 1),
 )
-LINPHONE_OTHERS = (("speex", 16000), ("speex", 8000), ("speex", 32000), ("GSM", 8000), ("BV16", 8000))
+LINPHONE_OTHERS = (
+    ("G729", 8000),
+    ("speex", 16000),
+    ("speex", 8000),
+    ("speex", 32000),
+    ("GSM", 8000),
+    ("BV16", 8000),
+)
 """Switched off by name: Linphone adds those of its codecs that are not in its list."""
 ACROBITS_CODECS = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9}
 ACROBITS_DTMF = {Dtmf.RFC4733: "rfc2833", Dtmf.INBAND: "audio", Dtmf.INFO: "info"}
