@@ -30,7 +30,7 @@ _ONLY = 1 << 32
 """A count above all that fit into eight digits: after it, none is new."""
 _ESCAPED = re.compile(r"\\(.)")
 _PARAMETER = re.compile(r'([A-Za-z0-9*_-]{1,20})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,\s*|$)')
-BASIC_ONLY = re.compile(r"algo|panasonic|aastra|mitel|snom|dag\d", re.IGNORECASE)
+BASIC_ONLY = re.compile(r"algo|panasonic|aastra|snom|dag\d", re.IGNORECASE)
 """User-Agents of families that cannot do Digest, or fall over when both are offered."""
 
 

@@ -55,6 +55,7 @@ def own_settings(state_dir: Path, **explicit: object) -> Settings:
             "ami_host": f"{network}.1",
             "carrier_address": f"{network}.2",
             "api_host": f"{network}.1",
+            "provisioning_public_url": f"https://{network}.1:8443",
             "rtp_port_min": rtp,
             "rtp_port_max": rtp + 199,
             "carrier_rtp_port_min": rtp + 200,

@@ -195,6 +195,7 @@ class CiscoHandset:
 
     def __init__(self, family: str) -> None:
         self.family = family
+        self._rule = ""
 
     def user_agent(self, mac: str, model: str) -> str:
         """Two makes of it."""
@@ -203,12 +204,14 @@ class CiscoHandset:
         return f"Cisco/{model}-7.6.2 ({mac.upper()})(CBT0123456)"
 
     def boot(self, mac: str, model: str, fetch: Fetch) -> Boot:
-        """As above; a factory-new handset without the file of its model has been told the address by DHCP."""
+        """As above; a factory-new handset without the file of its model has been told the address by DHCP.
+
+        Once it has a rule of its own, it goes by that.
+        """
         asking = Asking(fetch, self.user_agent(mac, model))
-        name = f"{model}-3PCC.xml" if self.family == "cisco_mpp" else f"{model[:3].lower()}{model[3:]}.cfg"
-        generic = asking.get(name)
-        rule = profile(generic)["Profile_Rule_B"] if generic is not None else "$MA.xml"
+        rule = self._rule or self._first_rule(asking, model)
         values = profile(asking.need(rule.replace("$MA", mac)))
+        self._rule = _rule(values)[0]
         asking.boot.provisioning = provisioning(*_rule(values))
         asking.boot.accounts = tuple(
             Account(
@@ -225,3 +228,8 @@ class CiscoHandset:
             if on == "Yes"
         )
         return asking.boot
+
+    def _first_rule(self, asking: Asking, model: str) -> str:
+        name = f"{model}-3PCC.xml" if self.family == "cisco_mpp" else f"{model[:3].lower()}{model[3:]}.cfg"
+        generic = asking.get(name)
+        return profile(generic)["Profile_Rule_B"] if generic is not None else "$MA.xml"

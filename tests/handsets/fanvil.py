@@ -9,7 +9,7 @@ from lxml import etree
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetSetup, KeyKind, Srtp
 from tests.handsets.boot import Asking, Boot, BootFailed, Fetch, Provisioning
-from tests.handsets.told import Files, Limits, Told, ToldKey, ToldLine, accounts_of
+from tests.handsets.told import OTHER, Files, Limits, Told, ToldKey, ToldLine, accounts_of
 
 _PAGES = {"X4U": 6, "X6U": 12, "V65": 1}
 _TRANSPORTS = {"0": Transport.UDP, "1": Transport.TCP, "3": Transport.TLS}
@@ -122,10 +122,10 @@ def _read(files: Files, mac: str, model: str) -> Told:
         zone=(900 * int(text(date, "TimeZone")), 60 * int(text(date, "DSTMinOffset")) if summer else 0),
         clock_changes=(_moment(date, "Start"), _moment(date, "End")) if summer else None,
         language=text(root, "phone/display/DefaultLanguage"),
-        tones=_TONES[text(root, "mm/SelectYourTone")],
+        tones=_TONES.get(text(root, "mm/SelectYourTone"), OTHER),
         ntp=tuple(filter(None, (text(date, "SNTPServer"), text(date, "SecondSNTPServer")))),
         admin_password=text(root, "web/account[@index='1']/Password"),
-        user_password=text(root, "web/account[@index='2']/Password"),
+        user_password=root.findtext("web/account[@index='2']/Password") or "",
         emergency=tuple(filter(None, text(root, "phone/EmergencyCall").split(","))),
         stun=stun if text(root, "sip/STUNServer") else "",
         contacts=_contacts(files, root),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetSetup, Srtp
 from tests.handsets.boot import Account, Asking, Boot, BootFailed, Fetch, Provisioning
-from tests.handsets.told import Files, Limits, Told, ToldLine
+from tests.handsets.told import OTHER, Files, Limits, Told, ToldLine
 from tests.handsets.xml import last_part, numbered, parsed
 
 _TRANSPORTS = {"1": Transport.UDP, "2": Transport.TCP, "3": Transport.TLS}
@@ -107,7 +107,7 @@ def read_n510(files: Files, setup: HandsetSetup) -> Told:
         url=_text(values[f"{data}aucS_DATA_SERVER[0]"]) + "/",
         zone=(hours * 3600, saving) if hours is not None else None,
         language=_LANGUAGES[values[f"{data}ucI_HTTPLANGUAGE"]],
-        tones=_TONES[values["BS_AE_SwConfig.ucCountryCodeTone"]],
+        tones=_TONES.get(values["BS_AE_SwConfig.ucCountryCodeTone"], OTHER),
         ntp=(_text(ntp),) if ntp else (),
         stun=stun,
         contacts=_book(files, _text(book)),

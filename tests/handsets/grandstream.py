@@ -12,7 +12,7 @@ from lxml import etree
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetSetup, KeyKind, LineSetup, Srtp
 from tests.handsets.boot import Asking, Boot, BootFailed, Fetch, Provisioning
-from tests.handsets.told import Files, Limits, Reader, Told, ToldKey, ToldLine, accounts_of
+from tests.handsets.told import OTHER, Files, Limits, Reader, Told, ToldKey, ToldLine, accounts_of
 
 # Grandstream's HT80x 1.0.10.6, HT81x 1.0.63.3 and GXP21xx 1.0.9.127 templates, account by account.
 _GXP: tuple[dict[str, Any], ...] = (
@@ -247,10 +247,10 @@ def _system(values: Mapping[str, str], plan: str) -> Told:
         password=values["1361"],
         interval_s=60 * int(values["193"]),
         posix_tz=values["246"],
-        tones=_BUSY[values["4002"]],
+        tones=_BUSY.get(values["4002"], OTHER),
         ntp=tuple(filter(None, (values["30"], values.get("8333", "")))),
         admin_password=values["2"],
-        user_password=values["196"],
+        user_password=values.get("196", ""),
         digit_map=plan,
         stun=values["76"],
     )
@@ -380,10 +380,10 @@ def read_grp(files: Files, mac: str) -> Told:
         interval_s=60 * int(values["provisioning.auto.minute"]),
         posix_tz=values["dateTime.timezone.custom"],
         language=values["language.gui"],
-        tones=_BUSY[values["audio.tone.busy"]],
+        tones=_BUSY.get(values["audio.tone.busy"], OTHER),
         ntp=tuple(filter(None, (values["dateTime.ntp.server.1"], values["dateTime.ntp.server.2"]))),
         admin_password=values["users.admin.password"],
-        user_password=values["users.user.password"],
+        user_password=values.get("users.user.password", ""),
         emergency=tuple(filter(None, values["keys.lock.emergency"].split(","))),
         digit_map=next((values[f"account.{index}.call.dialplan"] for index in used), ""),
         stun=values["network.stunServer"],

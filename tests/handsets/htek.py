@@ -11,14 +11,14 @@ from lxml import etree
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetSetup, KeyKind, KeySetup, Srtp
 from tests.handsets.boot import Asking, Boot, BootFailed, Fetch, Provisioning, colons
-from tests.handsets.told import Files, Limits, Told, ToldKey, ToldLine, accounts_of
+from tests.handsets.told import OTHER, Files, Limits, Told, ToldKey, ToldLine, accounts_of
 
 _TRANSPORTS = {"0": Transport.UDP, "1": Transport.TCP, "2": Transport.TLS}
 _SRTP = {"0": Srtp.OFF, "1": Srtp.OPTIONAL, "2": Srtp.REQUIRED}
 _DTMF = {"0": Dtmf.RFC4733, "1": Dtmf.INBAND, "2": Dtmf.INFO}
 _CODECS = {"0": Codec.PCMU, "8": Codec.PCMA, "9": Codec.G722}
 _KEYS = {"1": KeyKind.LINE, "2": KeyKind.SPEED_DIAL, "3": KeyKind.BLF, "21": KeyKind.DND}
-_OFFSETS = {"18": -300, "26": -210, "33": 0, "49": 60, "93": 540, "96": 600, "100": 630}
+_OFFSETS = {"18": -300, "26": -210, "33": 0, "49": 60, "89": 480, "93": 540, "96": 600, "100": 630}
 _BUSY = {
     "f1=425@-24,c=480/480;": "DE",
     "f1=480@-24,f2=620@-24,c=500/500;": "US",
@@ -177,10 +177,10 @@ def _read(files: Files, mac: str) -> Told:
         interval_s=60 * int(values["193"]),
         zone=(60 * _OFFSETS[values["64"]], 3600 if summer else 0),
         clock_changes=(_moment(values, 23118), _moment(values, 23122)) if summer else None,
-        tones=_BUSY[values["4002"]],
+        tones=_BUSY.get(values["4002"], OTHER),
         ntp=tuple(filter(None, (values["30"],))),
         admin_password=values["2"],
-        user_password=values["196"],
+        user_password=values.get("196", ""),
         emergency=tuple(filter(None, values["5732"].split(","))),
         digit_map=next((values[str(p["plan"])] for p in used.values()), ""),
         stun=values["76"],

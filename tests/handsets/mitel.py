@@ -119,7 +119,7 @@ def read(files: Files, setup: HandsetSetup) -> Told:
         tones=_TONES.get(values["tone set"]),
         ntp=tuple(values[f"time server{place}"] for place in sorted(numbered(values, "time server", ""))),
         admin_password=values["admin password"],
-        user_password=values["user password"],
+        user_password=values.get("user password", ""),
         emergency=tuple(filter(None, values["emergency dial plan"].split("|"))),
         digit_map=values["sip dial plan"],
         contacts=tuple(entries),

@@ -151,16 +151,22 @@ class PanasonicHandset:
     login = "basic"
     family = "panasonic_hdv"
 
+    def __init__(self) -> None:
+        self._named = ""
+
     def user_agent(self, mac: str, model: str) -> str:
         """With the MAC."""
         return f"Panasonic_{model}/03.001 ({mac})"
 
     def boot(self, mac: str, model: str, fetch: Fetch) -> Boot:
-        """As above; told the second name by DHCP where there is no first file."""
+        """As above; told the second name by DHCP where there is no first file.
+
+        Once it was told where its file is, it asks for nothing else.
+        """
         asking = Asking(fetch, self.user_agent(mac, model))
-        first = asking.get(f"{model}.cfg")
-        named = values_of(first)["CFG_STANDARD_FILE_PATH"] if first is not None else "Config{MAC}.cfg"
+        named = self._named or self._first_named(asking, model)
         values = values_of(asking.need(named.replace("{MAC}", mac.upper())))
+        self._named = values["CFG_STANDARD_FILE_PATH"]
         asking.boot.provisioning = Provisioning(
             values["CFG_STANDARD_FILE_PATH"].removesuffix("Config{MAC}.cfg"),
             values["HTTP_AUTH_ID"],
@@ -179,3 +185,7 @@ class PanasonicHandset:
             for index in _lines(values)
         )
         return asking.boot
+
+    def _first_named(self, asking: Asking, model: str) -> str:
+        first = asking.get(f"{model}.cfg")
+        return values_of(first)["CFG_STANDARD_FILE_PATH"] if first is not None else "Config{MAC}.cfg"

@@ -10,7 +10,7 @@ from lxml import etree
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetSetup, KeyKind, KeySetup, Srtp
 from tests.handsets.boot import Asking, Boot, BootFailed, Fetch, Provisioning
-from tests.handsets.told import Files, Limits, Told, ToldKey, ToldLine, accounts_of
+from tests.handsets.told import OTHER, Files, Limits, Told, ToldKey, ToldLine, accounts_of
 
 Values = Mapping[tuple[str, int], str]
 _LANGUAGES = {"Deutsch": "de", "English": "en", "Francais": "fr", "Espanol": "es", "Italiano": "it"}
@@ -100,10 +100,10 @@ def _read(content: bytes) -> Told:
         zone=(int(values["utc_offset", 0]), int(dst[0]) if dst else 0),
         clock_changes=(_moment(dst[1], dst[2]), _moment(dst[3], dst[4])) if dst else None,
         language=_LANGUAGES[values["language", 0]],
-        tones=_TONES[values["tone_scheme", 0]],
+        tones=_TONES.get(values["tone_scheme", 0], OTHER),
         ntp=tuple(filter(None, (values["ntp_server", 0],))),
         admin_password=values["admin_mode_password", 0],
-        user_password=values["webserver_user_password", 0],
+        user_password=values.get(("webserver_user_password", 0), ""),
         emergency=tuple(values["keyboard_lock_emergency", 0].split()),
         digit_map=next((values["user_dp_str", index] for index in used), ""),
         stun=next((values["stun_server", index] for index in used), None),

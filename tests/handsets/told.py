@@ -92,6 +92,9 @@ class Told:
     ca: bool | None = None
 
 
+OTHER = "other"
+"""Tones of a country that a reader has no second source for."""
+
 Reader = Callable[[Files, HandsetSetup], Told]
 """The set-up is given for its MAC and model only: which files are the handset's own."""
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from tests.handsets.boot import BootFailed, Provisioning
-from tests.handsets.told import Files
+from tests.handsets.told import OTHER, Files
 
 TONES = {
     "GB": ((350, 440), (400,), (375, 375)),
@@ -23,8 +23,7 @@ TONES = {
 
 def country(dial: tuple[int, ...], busy: tuple[int, ...], cadence: tuple[int, ...]) -> str:
     """Whose tones these are."""
-    [found] = [name for name, tones in TONES.items() if tones == (dial, busy, cadence)]
-    return found
+    return next((name for name, tones in TONES.items() if tones == (dial, busy, cadence)), OTHER)
 
 
 def parsed(content: bytes) -> etree._Element:

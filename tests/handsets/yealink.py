@@ -10,7 +10,7 @@ from lxml import etree
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetSetup, KeyKind, Srtp
 from tests.handsets.boot import Account, Asking, Boot, BootFailed, Fetch, Provisioning, colons
-from tests.handsets.told import Files, Limits, Told, ToldKey, ToldLine
+from tests.handsets.told import OTHER, Files, Limits, Told, ToldKey, ToldLine
 
 HEADER = "#!version:1.0.0.1"
 MANY = "static.security.user_password"
@@ -148,7 +148,7 @@ def read(files: Files, setup: HandsetSetup) -> Told:
         if summer
         else None,
         language=_LANGUAGES[values["lang.gui"]],
-        tones=_TONES[values["voice.tone.country"]],
+        tones=_TONES.get(values["voice.tone.country"], OTHER),
         ntp=tuple(filter(None, (values["local_time.ntp_server1"], values["local_time.ntp_server2"]))),
         admin_password=values["password:admin"],
         user_password=values["password:user"],

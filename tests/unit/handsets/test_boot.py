@@ -9,6 +9,7 @@ import pytest
 
 from control_plane.render.handsets.families import CATALOGUE, render_handset
 from control_plane.render.handsets.setup import HandsetSetup
+from provisioning_server.login import BASIC_ONLY
 from tests.handsets.boot import Boot, BootFailed, Provisioning, from_files
 from tests.handsets.fanvil import FanvilPhone
 from tests.handsets.setups import MAC, full_setup
@@ -109,3 +110,11 @@ def test_names_are_unique_to_a_handset() -> None:
         for mac in ("805ec0000001", "805ec0000002")
     )
     assert not one & other
+
+
+@pytest.mark.parametrize("family", WITNESSES)
+def test_the_server_asks_for_the_login_the_family_answers(family: str) -> None:
+    """Who is known to answer Basic alone is offered nothing else, so nobody else may be among them."""
+    handset = WITNESSES[family].handset()
+    agent = handset.user_agent(MAC, WITNESSES[family].models[0])
+    assert (BASIC_ONLY.search(agent) is not None) is (handset.login == "basic")
