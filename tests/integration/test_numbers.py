@@ -60,6 +60,7 @@ def numbers(stack: Stack) -> Iterator[list[str]]:
     quantity = stack.api.ok("GET", service)["quantity"]
     stack.api.ok("PATCH", service, {"quantity": quantity + 1})
     yield free
+    stack.until_in_sync()
     for number in free:
         key = number[-4:]
         if key in stack.phones:
