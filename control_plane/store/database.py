@@ -147,6 +147,7 @@ class Database:
         self._reader = reader
         self._busy_timeout_s = busy_timeout_s
         self._turn = asyncio.Lock()
+        self._closed = False
         self._write_threads = Threads("store-writer", 1, name)
         self._read_threads = Threads("store-reader", READERS, name)
 
@@ -214,7 +215,10 @@ class Database:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     async def close(self) -> None:
-        """Close every connection, when the work under way is done."""
+        """Close every connection, when the work under way is done; closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         await self._read_threads.run(self._reader.dispose)
         await self._write_threads.run(self._writer.dispose)
         self._read_threads.end()

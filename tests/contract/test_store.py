@@ -447,3 +447,9 @@ async def test_the_database_belongs_to_its_owner_alone(store: SqlStore, location
     for path in location.parent.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE(location.parent.stat().st_mode) == 0o700
+
+
+async def test_a_store_may_be_closed_twice(location: Path | str) -> None:
+    opened = await open_store(location, SteppingClock())
+    await opened.close()
+    await opened.close()
