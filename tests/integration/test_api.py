@@ -175,7 +175,6 @@ async def test_without_the_token_nothing_is_told(api: Api, header: str | None) -
 
 
 async def test_an_unforeseen_error_is_a_problem_without_details(api: Api) -> None:
-    await api.store.close()
     api.app.state.ports = None
     problem = await api.problem("GET", "/sites", 500)
     assert "the log has the details under" in problem["detail"]
