@@ -208,6 +208,8 @@ class PolyHandset:
         if not named:
             raise BootFailed("the master file names no other")
         contents = [content for name in named if (content := asking.get(name)) is not None]
+        if contents and len(contents) < len(named):
+            raise BootFailed(f"the master file names {named}, not all are there")
         values = parameters(*contents)
         asking.get(f"{mac}-directory.xml")
         asking.boot.provisioning = (

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from control_plane.adapters.phones import Engine
 from control_plane.domain.extension import Transport
+from control_plane.service.demo import SITE
 from tests.handsets.boot import BootFailed
 from tests.handsets.witnesses import WITNESSES
 from tests.integration.office import Office, running_office
 from tests.integration.talk import CALLEE_HZ, CALLER_HZ, HEARD_S
+from tests.security.sip_wire import SipSocket
 
 pytest.importorskip("pjsua2", reason="the phones extra has wheels for CPython 3.8-3.12 on x86_64 only")
 pytestmark = pytest.mark.asterisk
+
+TOLD_S = 10.0
+QUIET_S = 1.0
+"""A NOTIFY that was sent at the same moment as another has arrived by then."""
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +38,15 @@ def office(asterisk_image: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.mark.parametrize("family", WITNESSES)
 def test_a_handset_registers_with_what_it_fetched(office: Office, family: str) -> None:
-    desk = office.desks[family]
-    assert desk.bootstrap is not None
-    assert desk.bootstrap.accounts == (), "a bootstrap holds no SIP secret"
+    first, desk = office.desks[family].bootstrap, office.desks[family].again()
+    assert first is not None and first.accounts == (), "a bootstrap holds no SIP secret"
+    office.fetch(desk)
+    office.stack.until(lambda: office.status(desk)["sync"] == "in_sync", "the fetch is seen")
     with office.phone(desk) as phone:
         assert phone.register() == 200
         office.stack.until(lambda: office.status(desk)["shown_as"] is not None, "the operator sees it")
         status = office.status(desk)
-    assert (status["sync"], status["registration"]["aor"]) == ("in_sync", desk.account.user)
+    assert status["registration"]["aor"] == desk.account.user
     assert status["last_fetch"]["user_agent"] == desk.asks.user_agent(desk.mac, desk.model)
     assert status["window_until"] is None
 
@@ -77,9 +85,80 @@ def test_every_family_is_told_a_new_label(office: Office) -> None:
     }
 
 
+async def _told(phone: SipSocket, within_s: float) -> str | None:
+    """The event of the check-sync NOTIFY that arrives at a phone; None when none does."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                text = (await loop.sock_recv(phone._socket, 65535)).decode()
+                if text.startswith("NOTIFY") and "check-sync" in text:
+                    return text
+    except TimeoutError:
+        return None
+
+
+async def test_a_new_label_is_planned_published_and_told_to_that_handset_alone(office: Office) -> None:
+    """A second device of the same extension hears nothing of it."""
+    desk, label = office.desks["poly_vvx"], "Planned and told"
+    assert desk.transport is Transport.UDP
+    made = office.api.ok("POST", f"{desk.extension_path}/devices", {"kind": "mobile", "transport": "udp"})
+    other = made["credentials"]
+    office.stack.until_in_sync()
+    office.stack.process.stop()
+    office.stack.start(auto_apply=False)
+    node = (office.stack.lab.settings.sip_address, office.stack.lab.settings.sip_port)
+    try:
+        with SipSocket(office.free_address(), node) as own, SipSocket(office.free_address(), node) as second:
+            assert (await own.login(desk.account.user, desk.account.password)).status == 200
+            assert (await second.login(other["sip_user"], other["sip_password"])).status == 200
+            office.api.ok("PATCH", desk.extension_path, {"label": label})
+            plan = office.api.ok("POST", "/provisioning/plan")
+            [step] = [step for step in plan["steps"] if step["artefact"] == f"published:{desk.mac}"]
+            assert any(line.startswith("+") and label in line for line in step["diff"]), step["diff"]
+            office.api.ok("POST", "/provisioning/apply", {"digest": plan["digest"]})
+            text = await _told(own, TOLD_S)
+            assert text is not None and text.startswith(f"NOTIFY sip:{desk.account.user}@")
+            assert await _told(second, QUIET_S) is None
+        office.fetch(desk)
+        assert desk.account.display_name == label
+    finally:
+        office.stack.process.stop()
+        office.stack.start()
+
+
 def test_a_disabled_handset_gets_nothing_until_it_is_enabled(office: Office) -> None:
     office.at_every_desk(lambda desk: ("PATCH", desk.path, {"enabled": False}))
     refused = office.all_boot(lambda desk: office.fetch(desk.again()))
     office.at_every_desk(lambda desk: ("PATCH", desk.path, {"enabled": True}))
     assert {family: type(error) for family, error in refused.items()} == dict.fromkeys(WITNESSES, BootFailed)
     assert office.all_boot(lambda desk: office.fetch(desk.again())) == {}
+
+
+def test_handsets_boot_while_no_control_plane_runs(office: Office) -> None:
+    office.stack.process.kill()
+    try:
+        booting = {family: desk.again() for family, desk in office.desks.items()}
+        assert office.all_boot(lambda desk: office.fetch(booting[desk.family])) == {}
+        assert {family: desk.account for family, desk in booting.items()} == {
+            family: desk.account for family, desk in office.desks.items()
+        }
+        with office.phone(booting["yealink_t"]) as phone:
+            assert phone.register() == 200
+    finally:
+        office.stack.start()
+
+
+def test_over_http_a_secret_goes_only_where_the_site_allows_it_and_never_a_password(office: Office) -> None:
+    refused = office.all_boot(lambda desk: office.fetch(desk.again(), "http"))
+    office.in_force([("PATCH", f"/sites/{SITE}", {"provisioning": {"plain": True}})])
+    try:
+        over_http = {family: desk.again() for family, desk in office.desks.items()}
+        errors = office.all_boot(lambda desk: office.fetch(over_http[desk.family], "http"))
+    finally:
+        office.in_force([("PATCH", f"/sites/{SITE}", {"provisioning": {"plain": False}})])
+    assert {family: type(error) for family, error in refused.items()} == dict.fromkeys(WITNESSES, BootFailed)
+    basic = {family for family, desk in office.desks.items() if desk.asks.login == "basic"}
+    assert set(errors) == basic
+    for family in set(over_http) - basic:
+        assert over_http[family].account == office.desks[family].account
