@@ -9,7 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -118,6 +118,32 @@ def lab_session(directory: Path, **explicit: object) -> Iterator[Terminal]:
         yield terminal
     finally:
         terminal.run("lab", "down")
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """One command of a document and the lines shown below it."""
+
+    line: str
+    shown: tuple[str, ...]
+
+
+def typed_in(text: str) -> list[Typed]:
+    """The commands of the `console` blocks of `text`, in order."""
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    typed: list[Typed] = []
+    for raw in "".join(blocks).splitlines():
+        if raw.startswith("$ "):
+            typed.append(Typed(raw[2:], ()))
+        else:
+            typed[-1] = Typed(typed[-1].line, (*typed[-1].shown, raw))
+    return typed
+
+
+def missing(shown: Iterable[str], printed: Iterable[str]) -> str | None:
+    """The first shown line that was not printed after those before it."""
+    rest = iter(printed)
+    return next((line for line in shown if not any(matches(line, found) for found in rest)), None)
 
 
 def matches(expected: str, line: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from control_plane.domain.entities import Decommission, Organisation, OrganisationKind
+from control_plane.domain.model import Model
 from control_plane.errors import Conflict, IllegalTransition
 from control_plane.plan.tasks import NewTask, Task, TaskFilter, TaskKind
-from control_plane.ports import Store, TaskStore, Transaction
+from control_plane.ports import Store, TaskStore
 from control_plane.service.decommission import in_words, left_of, mark
 from control_plane.service.rules import require_organisation
 from control_plane.service.writing import By
@@ -48,21 +49,23 @@ async def request(store: Store, tasks: TaskStore, by: By, org: str) -> Task:
 
     Raises: UnknownEntity, Conflict (it is the operator), IllegalTransition (it is complete).
     """
-    async with store.transaction(by.actor) as tx:
-        begun = _begin(tx, org)
+    organisation = _require_may_leave((await store.snapshot()).model, org)
     task = await newest_task(tasks, org)
+    # Before the mark, which wakes the worker: it would find no task, and make and finish one of its own.
     if task is None or not task.is_open:
-        task = await add_task(tasks, by.actor, begun.id)
+        task = await add_task(tasks, by.actor, organisation.id)
+    async with store.transaction(by.actor) as tx:
+        mark(tx, _require_may_leave(tx.model, org), Decommission.PENDING)
     return task
 
 
-def _begin(tx: Transaction, org: str) -> Organisation:
-    before = require_organisation(tx.model, org)
+def _require_may_leave(model: Model, org: str) -> Organisation:
+    before = require_organisation(model, org)
     if before.kind is OrganisationKind.OPERATOR:
         raise Conflict(f"{before.name} is the operator; only an occupier can be decommissioned (R34).")
-    if before.decommission is Decommission.DECOMMISSIONED and not left_of(tx.model, org):
+    if before.decommission is Decommission.DECOMMISSIONED and not left_of(model, org):
         raise IllegalTransition(f"{before.name} is decommissioned already.")
-    return mark(tx, before, Decommission.PENDING)
+    return before
 
 
 async def newest_task(tasks: TaskStore, org: str) -> Task | None:

@@ -10,7 +10,9 @@ import pytest
 from control_plane.domain.accounts import Account, Role
 from control_plane.domain.entities import Decommission, NumberStatus
 from control_plane.errors import StoreBusy
-from control_plane.service import decommission
+from control_plane.plan.tasks import Task
+from control_plane.ports import TaskStore
+from control_plane.service import decommission, leaving
 from control_plane.service.decommission import left_of
 from control_plane.service.decommissioner import Decommissioner
 from control_plane.service.number_policy import NumberPolicy
@@ -131,3 +133,20 @@ async def test_cut_anywhere_it_is_taken_up_by_the_next_process(
 async def test_the_operator_stays(api: Api) -> None:
     problem = await api.problem("POST", "/organisations/hq/decommission", 409)
     assert "only an occupier can be decommissioned" in problem["detail"]
+
+
+async def test_the_task_answered_is_the_one_carried_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is woken by the commit, and may be done before the request is answered."""
+    real = leaving.newest_task
+
+    async def after_the_worker(tasks: TaskStore, org: str) -> Task | None:
+        await worker(api).work_off()
+        return await real(tasks, org)
+
+    monkeypatch.setattr(leaving, "newest_task", after_the_worker)
+    task = (await api.ok("POST", f"{ACME}/decommission", 202)).json()["id"]
+    monkeypatch.undo()
+    await worker(api).work_off()
+    assert (await api.ok("GET", f"/tasks/{task}")).json()["state"] == "done"
+    found = (await api.ok("GET", "/tasks?kind=decommission")).json()
+    assert [each["id"] for each in found["items"]] == [task]
