@@ -182,6 +182,10 @@ class LinkOut(BaseModel):
     """A link for a softphone that works once; it is shown once."""
 
     url: str
+    link: str = Field(
+        description="Opens the softphone by itself where it has a scheme of its own, else `url`."
+    )
+    qr_svg: str = Field(description="`link` as a QR code, an SVG document.")
     valid_until: datetime
 
 

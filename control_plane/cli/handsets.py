@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
-import segno
 import typer
 
 from control_plane.bootstrap.handsets import handset_statuses, provisioning_of
@@ -18,6 +18,7 @@ from control_plane.domain.extension import DeviceKind, Transport
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.errors import InvalidField
+from control_plane.render.handsets.qr import Picture, qr_code
 from control_plane.service import handsets as use_cases
 from control_plane.service.handset_status import HandsetStatus, written
 from control_plane.service.handset_view import catalogue
@@ -373,13 +374,30 @@ async def _of(wiring: Wiring, mac: str, ask: Callable[..., Awaitable[Any]]) -> A
 def handset_qr(
     mac: MacArgument,
     minutes: Annotated[int, typer.Option("--minutes", min=1, max=1440, help="How long it is valid.")] = 60,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Save it as an SVG file instead.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a link to a softphone's settings that works once, and show it as a QR code."""
+    if picture is not None:
+        _made_private(picture)
     found = run(_of(wire(), mac, lambda p, known: p.link_for(known, minutes)))
     if as_json:
         print_json({**found, "valid_until": found["valid_until"].isoformat()})
         return
-    segno.make(found["url"], micro=False).terminal(compact=True)
-    say(found["url"])
+    if picture is None:
+        typer.echo(qr_code(found["link"], Picture.TERMINAL), nl=False)
+    else:
+        picture.write_text(found["qr_svg"])
+    say(found["link"])
     say(f"Works once, until {found['valid_until']:%Y-%m-%d %H:%M} UTC. Give it to its person only.")
+
+
+def _made_private(path: Path) -> None:
+    """An empty file for what lets somebody in, readable by its owner alone."""
+    try:
+        path.touch(0o600, exist_ok=False)
+    except OSError as exc:
+        why = exc.strerror or "not possible"
+        raise InvalidField(
+            "picture", f"{path} cannot be made ({why}): name a file that is not there yet"
+        ) from exc

@@ -14,6 +14,7 @@ from control_plane.observe.registrations import Registration
 from control_plane.ports import Clock, FetchJournal, NodeLink, PublishedStore, Store
 from control_plane.render.handsets.families import CATALOGUE
 from control_plane.render.handsets.publication import etag, publication_of, shown
+from control_plane.render.handsets.qr import Picture, link_for, qr_code
 from control_plane.service.credentials import new_token
 from control_plane.service.handset_status import HandsetStatus, status_of
 from control_plane.service.handsets import require_handset
@@ -117,6 +118,8 @@ class Provisioning:
     async def link_for(self, mac: str, minutes: int) -> Json:
         """A link to a softphone's settings that works once; its token is kept nowhere in clear.
 
+        `link` opens the softphone by itself where it has a scheme of its own; `qr_svg` is a picture of it.
+
         Raises: UnknownEntity, IllegalTransition (no softphone, or nobody logged in), PublishingFailed.
         """
         handset = require_handset((await self.store.snapshot()).model, mac)
@@ -129,7 +132,10 @@ class Provisioning:
             raise UnknownEntity("settings of softphone", handset.mac)
         token, until = new_token(), self.clock.now() + timedelta(minutes=minutes)
         await self.published.add_link(token, handset.mac, settings[0].name, until)
-        return {"url": f"{self.url}s/{token}", "valid_until": until}
+        address = f"{self.url}s/{token}"
+        link = link_for(CATALOGUE.family(CATALOGUE.model(handset.model)), address)
+        picture = qr_code(link, Picture.SVG).decode()
+        return {"url": address, "link": link, "qr_svg": picture, "valid_until": until}
 
 
 def contact_of(handset: Handset, registered: Registered) -> Registration | None:

@@ -14,8 +14,11 @@ import pytest
 from control_plane.adapters.published import JournalFile
 from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.publisher import Publisher
+from control_plane.errors import IllegalTransition
 from control_plane.observe.registrations import Reach, Registration
+from control_plane.ports import EntityKind
 from control_plane.render.handsets.publication import settings_in
+from control_plane.render.handsets.qr import Picture, qr_code
 from control_plane.service import handsets
 from control_plane.service.follow_up import AGAIN_S, FollowUp
 from control_plane.service.handset_status import Sync
@@ -23,7 +26,7 @@ from control_plane.service.handset_view import Provisioning
 from control_plane.service.writing import By
 from tests.contract.fake_node import FakeNode
 from tests.contract.fake_published import FakePublished
-from tests.unit.handset_models import MAC, OTHER, PLACE, handset_model
+from tests.unit.handset_models import MAC, OTHER, PLACE, handset, handset_model
 from tests.unit.memory_store import ManualClock, MemoryStore
 
 BY = By("test")
@@ -256,3 +259,22 @@ async def test_the_status_names_the_device_only_once_it_registered_with_what_it_
     assert await shown() is None
     floor.fetch(MAC)
     assert await shown() == "T54W - 80:5E:C0:12:34:56"
+
+
+async def test_a_softphone_is_handed_a_link_that_opens_it_and_a_picture_of_that(floor: Floor) -> None:
+    softphone = handset("s0123456789a", "101", model="Linphone")
+    async with floor.store.transaction("test") as tx:
+        tx.delete(EntityKind.HANDSET, (OTHER,))
+        tx.put(softphone)
+    await floor.publish()
+    made = await floor.provisioning.link_for(softphone.mac, minutes=5)
+    ((token, mac, _, valid_until),) = floor.published.links
+    assert made["url"] == f"{PLACE.url}s/{token}"
+    assert made["link"] == f"linphone-config:{made['url']}"
+    assert made["qr_svg"] == qr_code(made["link"], Picture.SVG).decode()
+    assert (mac, valid_until) == (softphone.mac, made["valid_until"])
+
+
+async def test_a_desk_phone_is_handed_no_link(floor: Floor) -> None:
+    with pytest.raises(IllegalTransition, match="T54W is a phone: open its enrolment instead"):
+        await floor.provisioning.link_for(MAC, minutes=5)
