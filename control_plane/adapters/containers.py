@@ -25,6 +25,7 @@ from control_plane.adapters.engine import (
     log_tail,
     make_image,
     remove,
+    seed_files,
     write_files,
 )
 from control_plane.adapters.secrets import SECRETS_FILE, LabSecrets
@@ -132,6 +133,20 @@ class Lab:
                 create(container)
         self._wait_booted()
         return self.status()
+
+    def adopt_authority(self, certificate: Path, key: Path) -> None:
+        """Let the node's certificate be signed by this authority, unless the node has one already.
+
+        Handsets are given one authority to trust, for their files and for SIP alike.
+
+        Raises:
+            LabError: a file cannot be read or written.
+        """
+        try:
+            files = {"ca.crt": certificate.read_bytes(), "ca.key": key.read_bytes()}
+        except OSError as exc:
+            raise LabError(f"{exc.filename} cannot be read ({exc.strerror}).") from exc
+        seed_files(self.certificate_authority.parent, files)
 
     def write_files(self) -> None:
         """Makes both directories as a first start would, and starts nothing: for other ways to run them."""

@@ -246,11 +246,34 @@ def write_files(container: AsteriskContainer) -> tuple[str, ...]:
             _own(path, 0o600)
             written.append(name)
     except OSError as exc:
-        raise LabError(
-            f"{exc.filename} cannot be written ({exc.strerror}): "
-            "set WIRECHIEF_STATE_DIR to a directory you may write."
-        ) from exc
+        raise _unwritable(exc) from exc
     return tuple(written)
+
+
+def seed_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Makes these files of Asterisk's in a directory, unless one of them is there: then none is touched.
+
+    Raises:
+        LabError: the directory cannot be written.
+    """
+    if any((directory / name).exists() for name in files):
+        return
+    try:
+        _own(directory, 0o700, make=True)
+        for name, content in files.items():
+            path = directory / name
+            path.touch(mode=0o600)
+            path.write_bytes(content)
+            _own(path, 0o600)
+    except OSError as exc:
+        raise _unwritable(exc) from exc
+
+
+def _unwritable(exc: OSError) -> LabError:
+    return LabError(
+        f"{exc.filename} cannot be written ({exc.strerror}): "
+        "set WIRECHIEF_STATE_DIR to a directory you may write."
+    )
 
 
 def _own(path: Path, mode: int, *, make: bool = False) -> None:

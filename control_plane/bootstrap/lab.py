@@ -75,6 +75,9 @@ def up(wiring: Wiring, report: Report) -> LabReady:
     # First, because the handsets' files hold its authority's certificate.
     if provisioning.start(wiring):
         report("the provisioning server is started")
+    authority = provisioning.authority(wiring)
+    if authority is not None:
+        lab.adopt_authority(*authority)
     if wiring.pid_file.running() is not None and _settled(wiring):
         status = lab.status()
         if status.node is status.carrier is ContainerState.RUNNING:

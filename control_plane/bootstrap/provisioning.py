@@ -33,6 +33,12 @@ def log_file(wiring: Wiring) -> Path:
     return _directory(wiring) / "provisioning.log"
 
 
+def authority(wiring: Wiring) -> tuple[Path, Path] | None:
+    """Certificate and key of the authority it made; None where its certificate is from elsewhere."""
+    certificate, key = (_directory(wiring) / "tls" / name for name in ("ca.crt", "ca.key"))
+    return (certificate, key) if certificate.exists() and key.exists() else None
+
+
 def _directory(wiring: Wiring) -> Path:
     return wiring.state_dir / "provisioning"
 
