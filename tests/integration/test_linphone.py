@@ -22,7 +22,7 @@ import pytest
 from control_plane.domain.handsets import Handset
 from control_plane.render.handsets.assemble import Place, inside_of, setup_of
 from control_plane.render.handsets.families import render_handset
-from control_plane.service.demo import OCCUPIER
+from control_plane.service.demo import KEYS, OCCUPIER
 from tests.integration.linphone import Linphone, why_not, write_tone
 from tests.integration.stack import Stack
 from tests.integration.talk import CALLEE_HZ, CALLER_HZ
@@ -139,7 +139,7 @@ def publish(stack: Stack, provisioning: Provisioning) -> Entry:
         year=2026,
         sip_realm=s.sip_realm,
     )
-    files = render_handset(setup_of(model, handset, place, inside_of(model, OCCUPIER)))
+    files = render_handset(setup_of(model, handset, place, inside_of(model, OCCUPIER, KEYS)))
     entry = Entry(
         ID,
         {file.name: File(file.content, file.secret, content_type=file.content_type) for file in files},
