@@ -182,7 +182,9 @@ class Database:
         Raises: StoreBusy when another writer does not let go in time.
         """
         try:
-            await asyncio.wait_for(self._turn.acquire(), self._busy_timeout_s)
+            # Not wait_for: before Python 3.12 it may swallow a cancellation, and who cancels waits for ever.
+            async with asyncio.timeout(self._busy_timeout_s):
+                await self._turn.acquire()
         except TimeoutError:
             raise _busy(self.name) from None
         try:
