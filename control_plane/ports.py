@@ -414,6 +414,14 @@ class Transaction(Protocol):
         """Raises: UnknownEntity."""
         ...
 
+    def add_task(self, task: NewTask) -> None:
+        """A task that is born with this commit, or not at all."""
+        ...
+
+    def set_progress(self, id: int, progress: Progress) -> None:
+        """How a task stands from this commit on."""
+        ...
+
 
 NO_OUTCOMES: Mapping[int, Progress] = {}
 

@@ -45,6 +45,7 @@ NO_BOXES = NoBoxes()
 class _Tried:
     """When something was erased last, by the loop's clock, and whether nothing was left."""
 
+    left: Leftover
     at: float
     clean: bool
 
@@ -75,12 +76,31 @@ class Erasure:
         try:
             model = (await self._store.snapshot()).model
             due = {key: left for key, left in model.leftovers.items() if left.node == self._node}
-            self._tried = {key: tried for key, tried in self._tried.items() if key in due}
+            # One that says something else is of another extension, which had the place meanwhile.
+            self._tried = {key: tried for key, tried in self._tried.items() if due.get(key) == tried.left}
             for key, left in due.items():
                 await self._take_step(model, key, left)
             self._seen = revision
         except (AsteriskError, StoreError) as exc:
             logger.warning("node %s: what removed extensions left is not erased yet: %s", self._node, exc)
+
+    async def waiting(self, org: str) -> str | None:
+        """Why something that an organisation's removed extensions left may still be there; None: it is not.
+
+        Raises: StoreError.
+        """
+        for key, left in (await self._store.snapshot()).model.leftovers.items():
+            if (left.node, left.org) != (self._node, org):
+                continue
+            tried = self._tried.get(key)
+            if tried is None or tried.left != left:
+                return f"What extension {left.org}/{left.extension} left is not erased yet."
+            if not tried.clean:
+                return (
+                    f"The voicemail of extension {left.org}/{left.extension} cannot be erased: look at its "
+                    "directory in the spool."
+                )
+        return None
 
     async def _take_step(self, model: Model, key: Key, left: Leftover) -> None:
         now = asyncio.get_running_loop().time()
@@ -94,7 +114,7 @@ class Erasure:
         if tried is not None and now - tried.at < wait_s:
             return
         clean = await self._erase(left)
-        self._tried[key] = _Tried(now, clean)
+        self._tried[key] = _Tried(left, now, clean)
         if clean and (taken or (tried is not None and tried.clean)):
             await self._forget([left])
 

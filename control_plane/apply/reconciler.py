@@ -159,6 +159,19 @@ class Reconciler:
                 return True
         return False
 
+    async def wait_erased(self, org: str, within_s: float) -> str | None:
+        """Return once nothing of what an organisation's removed extensions left is on the node; else why.
+
+        Needs `run` to be running. Raises: StoreError.
+        """
+        why = await self._erasure.waiting(org)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while why is not None:
+                    await self._turned.wait()
+                    why = await self._erasure.waiting(org)
+        return why
+
     async def plan(self) -> Plan:
         """What an apply would do now, from a fresh look at Asterisk. Changes phones made are taken in first.
 

@@ -127,10 +127,10 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
     )
 
 
-async def _pushed(reconciler: Reconciler, revision: int, within_s: float) -> str | None:
-    """Why Asterisk was not seen to hold a revision in time; None: it was."""
+async def _pushed(reconciler: Reconciler, org: str, revision: int, within_s: float) -> str | None:
+    """Why Asterisk was not seen to hold a revision in time, or holds what `org` left; None: all is well."""
     if await reconciler.wait_pushed(revision, within_s):
-        return None
+        return await reconciler.wait_erased(org, within_s)
     return reconciler.problem or f"Asterisk was not seen to hold the change within {within_s:g} s."
 
 

@@ -25,7 +25,8 @@ _WORDS = {
     "service_changes": "service changes",
 }
 _NOT_LEFT = frozenset({"organisations", "leftovers", "feature_codes"})
-"""Leftovers go by themselves, as soon as their node has erased them."""
+"""Leftovers are the node's: the decommission waits until they are erased there, not until the model forgets
+them, which is after they were erased a second time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from control_plane.plan.tasks import Progress, Task, TaskState
 from control_plane.ports import Clock, Store, TaskStore
 from control_plane.service import decommission
 from control_plane.service.decommission import STEPS, in_words, left_of
-from control_plane.service.leaving import add_task, newest_task
+from control_plane.service.leaving import new_task, newest_task
 from control_plane.service.number_policy import NumberPolicy
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,9 @@ RETRY_AFTER = timedelta(seconds=60)
 """What failed is tried again by itself."""
 PUSHED_WITHIN_S = 30.0
 
-AwaitPush = Callable[[int, float], Awaitable[str | None]]
-"""Waits until every node holds a revision, so many seconds at most; why one does not, None: all do."""
+AwaitPush = Callable[[str, int, float], Awaitable[str | None]]
+"""Waits until every node holds a revision and has erased what removed extensions of an organisation left,
+so many seconds at most; why one has not, None: all have."""
 
 _ACTOR = "control plane"
 _OPEN = frozenset(TaskState) - {TaskState.DONE}
@@ -75,7 +76,7 @@ class Decommissioner:
     async def _try(self, org: str) -> None:
         task = await newest_task(self._tasks, org)
         if task is None or not task.is_open:
-            task = await add_task(self._tasks, _ACTOR, org)
+            task = await self._tasks.add_task(_ACTOR, new_task(org))
         await self._carry_out(org, task)
         self._tried[org] = self._clock.now()
 
@@ -92,31 +93,33 @@ class Decommissioner:
             for step in STEPS:
                 progress = await self._do(step, org, task, progress)
             left = left_of((await self._store.snapshot()).model, org)
-            why = "Not everything could be taken back." if left else await self._awaited()
+            why = "Not everything could be taken back." if left else await self._awaited(org)
         except ControlPlaneError as exc:
             why = str(exc)
-        if why is None:
-            await self._mark(org, task.actor, Decommission.DECOMMISSIONED)
-            pushed = _shown("push", "Asterisk holds nothing of it any more", "asterisk")
-            progress = replace(
-                progress,
-                state=TaskState.DONE,
-                finished=self._clock.now(),
-                steps=(*progress.steps, pushed),
-                steps_done=progress.steps_total,
-            )
-        else:
-            progress = replace(
-                progress,
-                state=TaskState.FAILED,
-                finished=self._clock.now(),
-                error=await self._named(org, why),
-            )
-            await self._mark(org, task.actor, Decommission.FAILED)
-        await self._tasks.set_progress(task.id, progress)
+        await self._end(org, task, progress if why is None else replace(progress, error=why))
 
-    async def _awaited(self) -> str | None:
-        return await self._await_push(await self._store.revision(), PUSHED_WITHIN_S)
+    async def _end(self, org: str, task: Task, progress: Progress) -> None:
+        """Done, or failed with the error of `progress`: the organisation and the task in one commit.
+
+        Between two, a crash would leave a task that nobody takes up again.
+        """
+        if progress.error is None:
+            pushed = _shown("push", "Asterisk holds nothing of it any more, nor does the spool", "asterisk")
+            done = (*progress.steps, pushed)
+            end, total = Decommission.DECOMMISSIONED, progress.steps_total
+            progress = replace(progress, state=TaskState.DONE, steps=done, steps_done=total)
+        else:
+            end = Decommission.FAILED
+            named = await self._named(org, progress.error)
+            progress = replace(progress, state=TaskState.FAILED, error=named)
+        async with self._store.transaction(task.actor) as tx:
+            tx.set_progress(task.id, replace(progress, finished=self._clock.now()))
+            organisation = tx.model.organisations.get(org)
+            if organisation is not None and organisation.decommission is not Decommission.NONE:
+                decommission.mark(tx, organisation, end)
+
+    async def _awaited(self, org: str) -> str | None:
+        return await self._await_push(org, await self._store.revision(), PUSHED_WITHIN_S)
 
     async def _named(self, org: str, why: str) -> str:
         """Why it failed, with what is left named."""
@@ -136,12 +139,6 @@ class Decommissioner:
         )
         await self._tasks.set_progress(task.id, done)
         return done
-
-    async def _mark(self, org: str, actor: str, to: Decommission) -> None:
-        async with self._store.transaction(actor) as tx:
-            organisation = tx.model.organisations.get(org)
-            if organisation is not None and organisation.decommission is not Decommission.NONE:
-                decommission.mark(tx, organisation, to)
 
 
 def _shown(op: str, reason: str, what: str) -> dict[str, object]:

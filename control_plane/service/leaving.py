@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from control_plane.domain.entities import Decommission, Organisation, OrganisationKind
 from control_plane.domain.model import Model
-from control_plane.errors import Conflict, IllegalTransition
+from control_plane.errors import Conflict, IllegalTransition, UnknownEntity
 from control_plane.plan.tasks import NewTask, Task, TaskFilter, TaskKind
 from control_plane.ports import Store, TaskStore
 from control_plane.service.decommission import in_words, left_of, mark
@@ -49,13 +49,20 @@ async def request(store: Store, tasks: TaskStore, by: By, org: str) -> Task:
 
     Raises: UnknownEntity, Conflict (it is the operator), IllegalTransition (it is complete).
     """
-    organisation = _require_may_leave((await store.snapshot()).model, org)
-    task = await newest_task(tasks, org)
-    # Before the mark, which wakes the worker: it would find no task, and make and finish one of its own.
-    if task is None or not task.is_open:
-        task = await add_task(tasks, by.actor, organisation.id)
     async with store.transaction(by.actor) as tx:
         mark(tx, _require_may_leave(tx.model, org), Decommission.PENDING)
+        # Looked for while no other request can write: of two at once the second finds the task of the first.
+        task = await newest_task(tasks, org)
+        if task is None or not task.is_open:
+            tx.add_task(new_task(org))
+            task = None
+    return task or await _made(tasks, org)
+
+
+async def _made(tasks: TaskStore, org: str) -> Task:
+    task = await newest_task(tasks, org)
+    if task is None:
+        raise UnknownEntity("task", org)
     return task
 
 
@@ -75,6 +82,6 @@ async def newest_task(tasks: TaskStore, org: str) -> Task | None:
     return await tasks.task(found[0].id) if found else None
 
 
-async def add_task(tasks: TaskStore, actor: str, org: str) -> Task:
+def new_task(org: str) -> NewTask:
     """A task for the decommission of an organisation."""
-    return await tasks.add_task(actor, NewTask(TaskKind.DECOMMISSION, (("organisation", org),), org))
+    return NewTask(TaskKind.DECOMMISSION, (("organisation", org),), org)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.features import FeatureCode
-from control_plane.plan.tasks import NewTask
+from control_plane.plan.tasks import NewTask, Progress
 from control_plane.ports import AuditEntry, AuditFilter, EntityChange, EntityKey, EntityKind
 from control_plane.store.codec import (
     KINDS,
@@ -27,7 +27,7 @@ from control_plane.store.codec import (
 )
 from control_plane.store.schema import AUDIT, CHANGES, ENTITIES, HEAD, PUSHED
 from control_plane.store.state import State, loaded
-from control_plane.store.tasks import insert_tasks
+from control_plane.store.tasks import insert_tasks, write_progress
 
 RETAINED_CHANGES: Final = 5_000
 """How many changes a reader can catch up with; beyond that, reading the whole model costs no more."""
@@ -52,6 +52,7 @@ class Commit:
     actor: str
     changes: Sequence[EntityChange]
     tasks: Sequence[NewTask] = ()
+    progress: Mapping[int, Progress] = field(default_factory=dict)
 
 
 _HEAD_COLUMNS: Final = select(HEAD.c.revision, HEAD.c.floor, HEAD.c.retained)
@@ -105,9 +106,16 @@ def write_commit(connection: Connection, head: Head, commit: Commit) -> None:
     _write_entities(connection, commit)
     kept = _write_changes(connection, head, commit)
     connection.execute(insert(AUDIT), _audit_rows(commit))
-    insert_tasks(connection, commit.tasks, commit.actor, commit.at)
+    write_tasks(connection, commit)
     values = {"new_revision": kept.revision, "new_floor": kept.floor, "new_retained": kept.retained}
     connection.execute(_SET_HEAD, values)
+
+
+def write_tasks(connection: Connection, commit: Commit) -> None:
+    """Only what a commit has of tasks; the caller commits."""
+    insert_tasks(connection, commit.tasks, commit.actor, commit.at)
+    for id, progress in commit.progress.items():
+        write_progress(connection, id, progress)
 
 
 def _write_entities(connection: Connection, commit: Commit) -> None:

@@ -80,6 +80,8 @@ class SqlTransaction:
         self._revision = revision
         self._touched: dict[tuple[EntityKind, EntityKey], None] = {}
         self._open = True
+        self.new_tasks: list[NewTask] = []
+        self.progress: dict[int, Progress] = {}
 
     @property
     def model(self) -> Model:
@@ -100,6 +102,12 @@ class SqlTransaction:
         if self._draft.find(kind, key) is None:
             raise UnknownEntity(kind.value, "/".join(key))
         self._set(kind, key, None)
+
+    def add_task(self, task: NewTask) -> None:
+        self.new_tasks.append(task)
+
+    def set_progress(self, id: int, progress: Progress) -> None:
+        self.progress[id] = progress
 
     def _set(self, kind: EntityKind, key: EntityKey, entity: Entity | None) -> None:
         if not self._open:
@@ -247,12 +255,16 @@ class SqlStore:
             finally:
                 transaction.close()
             state, changes = transaction.outcome()
+            born = [*pushes(state.model, state.revision, map(_changed, changes)), *transaction.new_tasks]
+            written = rows.Commit(
+                state.revision, self._clock.now(), actor, changes, born, transaction.progress
+            )
             if changes:
                 # Published here and not in the thread that writes: only the event loop changes the memory.
-                born = pushes(state.model, state.revision, map(_changed, changes))
-                written = rows.Commit(state.revision, self._clock.now(), actor, changes, born)
                 await writing.finish(partial(rows.write_commit, head=head, commit=written))
                 self._committed(written, state)
+            elif born or transaction.progress:
+                await writing.finish(partial(rows.write_tasks, commit=written))
 
     def _begin(self, connection: Connection) -> tuple[rows.Head, State]:
         head = rows.lock_head(connection)

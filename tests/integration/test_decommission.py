@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,9 +11,8 @@ import pytest
 from control_plane.domain.accounts import Account, Role
 from control_plane.domain.entities import Decommission, NumberStatus
 from control_plane.errors import StoreBusy
-from control_plane.plan.tasks import Task
-from control_plane.ports import TaskStore
-from control_plane.service import decommission, leaving
+from control_plane.ports import Snapshot
+from control_plane.service import decommission
 from control_plane.service.decommission import left_of
 from control_plane.service.decommissioner import Decommissioner
 from control_plane.service.number_policy import NumberPolicy
@@ -33,7 +33,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 def worker(api: Api, why: str | None = None) -> Decommissioner:
     """What carries decommissions out; `why` is what keeps the node from following."""
 
-    async def await_push(revision: int, within_s: float) -> str | None:
+    async def await_push(org: str, revision: int, within_s: float) -> str | None:
         return why
 
     clock = WallClock()
@@ -135,18 +135,53 @@ async def test_the_operator_stays(api: Api) -> None:
     assert "only an occupier can be decommissioned" in problem["detail"]
 
 
-async def test_the_task_answered_is_the_one_carried_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker is woken by the commit, and may be done before the request is answered."""
-    real = leaving.newest_task
+async def test_two_requests_at_once_are_one_task_which_ends(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = api.store.snapshot
+    both = asyncio.Barrier(2)
 
-    async def after_the_worker(tasks: TaskStore, org: str) -> Task | None:
-        await worker(api).work_off()
-        return await real(tasks, org)
+    async def together() -> Snapshot:
+        found = await real()
+        await both.wait()
+        return found
 
-    monkeypatch.setattr(leaving, "newest_task", after_the_worker)
-    task = (await api.ok("POST", f"{ACME}/decommission", 202)).json()["id"]
+    monkeypatch.setattr(api.store, "snapshot", together)  # so that both have seen that there is no task yet
+    first, second = await asyncio.gather(*(api.ok("POST", f"{ACME}/decommission", 202) for _ in range(2)))
+    monkeypatch.undo()
+    assert first.json()["id"] == second.json()["id"]
+    await worker(api).work_off()
+    found = (await api.ok("GET", "/tasks?kind=decommission")).json()["items"]
+    assert [task["state"] for task in found] == ["done"]
+
+
+async def test_a_request_in_the_worker_s_last_moment_leaves_no_task_behind(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker ends between what the request looks at and what it writes."""
+    await api.ok("POST", f"{ACME}/decommission", 202)
+    real = api.store.snapshot
+    worked = False
+
+    async def then_the_worker() -> Snapshot:
+        nonlocal worked
+        found = await real()
+        if not worked:
+            worked = True
+            await worker(api).work_off()
+        return found
+
+    monkeypatch.setattr(api.store, "snapshot", then_the_worker)
+    await api.client.request("POST", f"{ACME}/decommission")
     monkeypatch.undo()
     await worker(api).work_off()
-    assert (await api.ok("GET", f"/tasks/{task}")).json()["state"] == "done"
-    found = (await api.ok("GET", "/tasks?kind=decommission")).json()
-    assert [each["id"] for each in found["items"]] == [task]
+    found = (await api.ok("GET", "/tasks?kind=decommission")).json()["items"]
+    assert {task["state"] for task in found} == {"done"}
+
+
+async def test_voicemail_that_cannot_be_erased_makes_it_fail(api: Api) -> None:
+    why = "The voicemail of extension acme/103 cannot be erased: look at its directory in the spool."
+    await api.ok("POST", f"{ACME}/decommission", 202)
+    await worker(api, why).work_off()
+    standing = (await api.ok("GET", f"{ACME}/decommission")).json()
+    assert standing["sentence"].startswith(f"Decommission failed: {why}")

@@ -116,6 +116,12 @@ class _Writing:
         self.changed.setdefault((kind, key), self.entities[kind, key])
         del self.entities[kind, key], self.versions[kind, key]
 
+    def add_task(self, task: NewTask) -> None:
+        raise NotImplementedError("tasks of a transaction are tested on the real store")
+
+    def set_progress(self, id: int, progress: Progress) -> None:
+        raise NotImplementedError("tasks of a transaction are tested on the real store")
+
 
 def _model(entities: Iterable[Entity]) -> Model:
     groups: dict[str, list[Any]] = {}

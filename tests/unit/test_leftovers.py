@@ -10,6 +10,7 @@ import pytest
 from control_plane.apply.leftovers import Erasure
 from control_plane.ports import VoicemailBoxes
 from control_plane.service.demo import DemoPlace, load_demo
+from control_plane.service.devices import create_device
 from control_plane.service.extensions import create_extension, delete_extension
 from control_plane.service.number_life import forget_leftovers
 from control_plane.service.writing import By
@@ -147,3 +148,31 @@ async def test_what_cannot_be_erased_is_not_forgotten(world: World) -> None:
     await create_extension(world.store, BY, NEW)
     await world.look()
     assert await world.left() == 1
+
+
+async def test_something_waits_until_it_was_erased(world: World) -> None:
+    await delete_extension(world.store, BY, ACME_103)
+    assert await world.erasure.waiting("acme") == "What extension acme/103 left is not erased yet."
+    assert await world.erasure.waiting("hq") is None
+    world.boxes.works = False
+    await world.look()
+    why = await world.erasure.waiting("acme")
+    assert why is not None and "acme/103 cannot be erased: look at its directory" in why
+    world.boxes.works = True
+    world.restart()
+    await world.look()
+    assert await world.erasure.waiting("acme") is None
+    assert await world.left() == 1, "it is erased once more, and no reason to wait"
+
+
+async def test_an_extension_that_was_there_for_a_moment_is_erased_at_once(world: World) -> None:
+    """Removed, made again and removed within one look: what the second left waits for no second time."""
+    await delete_extension(world.store, BY, ACME_103)
+    await world.look()
+    await create_extension(world.store, BY, NEW)
+    await create_device(world.store, BY, ACME_103, {"kind": "desktop"})
+    await delete_extension(world.store, BY, ACME_103)
+    assert await world.erasure.waiting("acme") is not None
+    await world.look()
+    assert world.boxes.erased == ["acme/103", "acme/103"]
+    assert await world.erasure.waiting("acme") is None
