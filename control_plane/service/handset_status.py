@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,9 @@ from control_plane.ports import Bound, Fetched
 from control_plane.render.handsets.families import CATALOGUE
 from control_plane.render.handsets.publication import settings_in
 from control_plane.service.ouis import vendor_problem
+
+BY_LINK = "s/"
+"""Before the name of a file in the journal that was got by a link that works once."""
 
 
 class Sync(StrEnum):
@@ -50,8 +53,21 @@ class HandsetStatus:
 def has_settings(text: str, fetches: Sequence[Fetched]) -> bool:
     """Whether a handset last fetched every file of its settings as it is published now."""
     version, names = settings_in(text)
-    seen = [fetched for fetched in fetches if fetched.served and fetched.name.lower() in names]
+    seen = _settings_fetched(names, fetches)
     return bool(seen) and all(fetched.version == version for fetched in seen)
+
+
+def _settings_fetched(names: Collection[str], fetches: Sequence[Fetched]) -> list[Fetched]:
+    """The newest fetch of each of the files `names`, newest first as `fetches` are.
+
+    What a softphone got by its link counts: MicroSIP and Zoiper get their settings in no other way.
+    """
+    newest: dict[str, Fetched] = {}
+    for fetched in fetches:
+        name = fetched.name.lower().removeprefix(BY_LINK)
+        if fetched.served and name in names:
+            newest.setdefault(name, fetched)
+    return list(newest.values())
 
 
 def status_of(
@@ -69,7 +85,7 @@ def status_of(
     version = names = None
     if text is not None:
         version, names = settings_in(text)
-    settings = [fetched for fetched in fetches if fetched.served and names and fetched.name.lower() in names]
+    settings = _settings_fetched(names or (), fetches)
     device = _device(model, handset)
     rotating = handset.is_rotating or (
         device is not None and bool(device.sip_password_previous.get_secret_value())

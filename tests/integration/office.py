@@ -30,6 +30,7 @@ from control_plane.service.demo import OCCUPIER, SITE
 from control_plane.settings import Settings
 from tests.handsets.boot import Account, Boot, Handset
 from tests.handsets.fanvil import FanvilPhone
+from tests.handsets.softphone_boot import SET_UP_BY_LINK, Get, Got, Softphone
 from tests.handsets.witnesses import WITNESSES
 from tests.integration.stack import Api, Json, Stack, extension_path, running_stack
 
@@ -127,12 +128,40 @@ class Desk:
 
 
 @dataclass
+class SoftDesk:
+    """One softphone: it has no MAC but an id of ours, and is set up by a link that works once."""
+
+    family: str
+    mac: str
+    extension: str
+    transport: Transport
+    asks: Softphone
+    boot: Boot | None = None
+
+    @property
+    def path(self) -> str:
+        return f"{HANDSETS}/{self.mac}"
+
+    @property
+    def extension_path(self) -> str:
+        return extension_path(self.extension)
+
+    @property
+    def account(self) -> Account:
+        """The one account it believes in."""
+        assert self.boot is not None, f"{self.family} was not set up"
+        [account] = self.boot.accounts
+        return account
+
+
+@dataclass
 class Office:
-    """Everything that runs, and a handset of each family."""
+    """Everything that runs, a handset of each family, and each softphone that a link sets up."""
 
     stack: Stack
     server: ProvisioningProcess
     desks: Mapping[str, Desk]
+    softphones: dict[str, SoftDesk] = field(default_factory=dict)
     _places: Iterator[int] = field(default_factory=lambda: itertools.count(20))
 
     @property
@@ -195,6 +224,34 @@ class Office:
 
             return desk.asks.boot(desk.mac, desk.model, fetch)
 
+    def link(self, desk: SoftDesk) -> str:
+        """What the person at a softphone is given."""
+        link: str = self.api.ok("POST", f"{desk.path}/link")["link"]
+        return link
+
+    def set_up(self, desk: SoftDesk, link: str) -> None:
+        """The person opens it."""
+        with self._getting() as get:
+            desk.boot = desk.asks.set_up(link, get)
+
+    def ask_again(self, desk: SoftDesk) -> None:
+        """It is switched on again."""
+        assert desk.boot is not None
+        with self._getting() as get:
+            desk.boot = desk.asks.ask_again(desk.boot, get)
+
+    @contextmanager
+    def _getting(self) -> Iterator[Get]:
+        trust = ssl.create_default_context(cafile=str(self.server.authority))
+        with httpx.Client(verify=trust, timeout=ANSWER_S, trust_env=False) as client:
+
+            def get(address: str, user_agent: str) -> Got | None:
+                answer = client.get(address, headers={"User-Agent": user_agent})
+                found = Got(answer.headers.get("content-type", ""), answer.content)
+                return found if answer.status_code == 200 else None
+
+            yield get
+
     def all_boot(self, boot: Callable[[Desk], object]) -> dict[str, BaseException]:
         """Boot all handsets, some at a time; what went wrong, by family."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -204,7 +261,7 @@ class Office:
 
     # -- their SIP side
 
-    def phone(self, desk: Desk) -> Phone:
+    def phone(self, desk: Desk | SoftDesk) -> Phone:
         """A phone with what the handset believes, and an address of its own."""
         account = desk.account
         secure = account.transport is Transport.TLS
@@ -262,6 +319,17 @@ def _set_up(office: Office) -> None:
         office.api.ok("POST", extensions, {"key": desk.extension, "site": SITE, "label": label})
         login = {"extension": desk.extension, "transport": desk.transport.value}
         office.api.ok("POST", HANDSETS, {"mac": desk.mac, "model": desk.model, "site": SITE, "login": login})
+    for place, (family, asks) in enumerate(SET_UP_BY_LINK.items()):
+        key, transport = str(FIRST_EXTENSION + len(office.desks) + place), list(Transport)[place]
+        [model, *_] = [model.name for model in CATALOGUE.models if model.family == family]
+        office.api.ok("POST", extensions, {"key": key, "site": SITE, "label": f"New {key}"})
+        login = {
+            "extension": key,
+            "transport": transport.value,
+            "kind": "mobile" if asks().polls else "desktop",
+        }
+        made = office.api.ok("POST", HANDSETS, {"model": model, "site": SITE, "login": login})
+        office.softphones[family] = SoftDesk(family, made["mac"], key, transport, asks())
     office.at_every_desk(lambda desk: ("PUT", f"{desk.path}/enrolment", {}))
 
 

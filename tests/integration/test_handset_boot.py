@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from control_plane.adapters.phones import Engine
 from control_plane.domain.extension import Transport
 from control_plane.service.demo import SITE
 from tests.handsets.boot import BootFailed
+from tests.handsets.softphone_boot import SET_UP_BY_LINK, MicroSip
 from tests.handsets.witnesses import WITNESSES
 from tests.integration.office import Office, running_office
 from tests.integration.talk import CALLEE_HZ, CALLER_HZ, HEARD_S
@@ -83,6 +85,55 @@ def test_every_family_is_told_a_new_label(office: Office) -> None:
     assert {family: desk.account.display_name for family, desk in office.desks.items()} == {
         family: f"Desk {desk.extension}" for family, desk in office.desks.items()
     }
+
+
+@pytest.mark.parametrize("family", SET_UP_BY_LINK)
+def test_a_softphone_registers_and_calls_with_what_a_link_gave_it(office: Office, family: str) -> None:
+    """The link is good for one opening; whoever finds it afterwards has nothing."""
+    desk, link, other = office.softphones[family], office.link(office.softphones[family]), "100"
+    office.set_up(desk, link)
+    assert desk.account.transport is desk.transport
+    with pytest.raises(BootFailed):
+        office.set_up(replace(desk), link)
+    office.stack.until(lambda: office.status(desk)["sync"] == "in_sync", "the fetch is seen")
+    with office.phone(desk) as phone:
+        assert phone.register() == 200
+        office.stack.until(lambda: office.status(desk)["shown_as"] is not None, "the operator sees it")
+        assert office.status(desk)["registration"]["aor"] == desk.account.user
+        callee = office.stack.phones[other]
+        before = len(callee.incoming)
+        call = phone.call(other)
+        call.wait_confirmed()
+        assert call.srtp is (desk.transport is Transport.TLS)
+        assert callee.incoming[before].display_name == f"New {desk.extension}"
+        call.hangup()
+
+
+@pytest.mark.parametrize("family", [name for name, asks in SET_UP_BY_LINK.items() if asks().polls])
+def test_a_softphone_that_asks_again_is_told_a_new_label_and_nothing_when_disabled(
+    office: Office, family: str
+) -> None:
+    desk = office.softphones[family]
+    office.set_up(desk, office.link(desk))
+    password = desk.account.password
+    office.in_force([("PATCH", desk.extension_path, {"label": "Known & <new>"})])
+    office.ask_again(desk)
+    assert (desk.account.display_name, desk.account.password) == ("Known & <new>", password)
+    unused = office.link(desk)
+    office.in_force([("PATCH", desk.path, {"enabled": False})])
+    with pytest.raises(BootFailed):
+        office.ask_again(desk)
+    with pytest.raises(BootFailed):
+        office.set_up(replace(desk), unused)
+    office.in_force([("PATCH", desk.path, {"enabled": True})])
+    office.ask_again(desk)
+
+
+def test_a_softphone_has_the_directory(office: Office) -> None:
+    desk = office.softphones["microsip"]
+    office.set_up(desk, office.link(desk))
+    assert isinstance(desk.asks, MicroSip)
+    assert (f"New {desk.extension}", desk.extension) in desk.asks.contacts
 
 
 async def _told(phone: SipSocket, within_s: float) -> str | None:

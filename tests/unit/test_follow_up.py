@@ -67,8 +67,8 @@ class Floor:
         self.clock.forward(1)
         await self.follow_up.turn()
 
-    def fetch(self, mac: str, *, status: int = 200) -> None:
-        """The handset fetches its settings as they are published now."""
+    def fetch(self, mac: str, *, status: int = 200, area: str = "") -> None:
+        """The handset fetches its settings as they are published now; `area` "s/": by its link."""
         version, names = settings_in(self.published.texts[mac])
         with closing(sqlite3.connect(self.journal)) as db, db:
             for name in names:
@@ -76,7 +76,7 @@ class Floor:
                     "INSERT OR REPLACE INTO fetches "
                     "(mac, name, at, status, version, scheme, address, user_agent) VALUES "
                     "(?, ?, ?, ?, ?, 'https', '192.0.2.7', 'Yealink SIP-T54W')",
-                    (mac, name, self.clock.now().isoformat(), status, version),
+                    (mac, area + name, self.clock.now().isoformat(), status, version),
                 )
 
     @property
@@ -148,6 +148,23 @@ async def test_nobody_is_told_twice_in_a_row_and_who_does_not_follow_is_told_aga
 async def test_a_refused_fetch_is_no_fetch(floor: Floor) -> None:
     floor.fetch(MAC, status=404)
     assert await floor.sync(MAC) is Sync.NEVER_FETCHED
+
+
+async def test_what_was_got_by_a_link_counts_until_the_settings_change_and_a_bootstrap_does_not(
+    floor: Floor,
+) -> None:
+    """MicroSIP and Zoiper get their settings in no other way; a link made anew brings them up to date."""
+    floor.fetch(MAC, area="e/")
+    assert await floor.sync(MAC) is Sync.NEVER_FETCHED
+    floor.fetch(MAC, area="s/")
+    assert await floor.sync(MAC) is Sync.IN_SYNC
+    async with floor.store.transaction("test") as tx:
+        tx.put(tx.model.extensions["acme", "100"].model_copy(update={"label": "Grace"}))
+    await floor.publish()
+    assert await floor.sync(MAC) is Sync.BEHIND
+    floor.clock.forward(1)
+    floor.fetch(MAC)  # at its own address, after the link
+    assert await floor.sync(MAC) is Sync.IN_SYNC
 
 
 async def test_a_changed_setting_puts_the_handset_behind_and_a_renamed_colleague_does_not(
