@@ -141,7 +141,7 @@ async def set_password(
     write.done(saved)
 
 
-@accounts.get("/{account}/tokens", response_model=list[TokenOut], responses=documents.READ_PLAIN)
+@accounts.get("/{account}/tokens", response_model=list[TokenOut], responses=documents.LIST)
 async def list_tokens(ports: Ports, caller: Calling, account: str) -> list[dict[str, Any]]:
     """The account's named tokens, the oldest first."""
     model = (await ports.store.snapshot()).model

@@ -79,14 +79,12 @@ class _Application(FastAPI):
         return documents.document(self)
 
     def methods_at(self, path: str) -> frozenset[str]:
-        """The methods that some route takes at `path`."""
+        """The methods taken at `path` by the template that names it most closely; none where none fits."""
         paths = self.openapi()["paths"]
-        return frozenset(
-            method.upper()
-            for template, methods in paths.items()
-            if compile_path(template)[0].match(path)
-            for method in methods
-        )
+        fitting = [template for template in paths if compile_path(template)[0].match(path)]
+        # /numbers/export.csv is not the number "export.csv".
+        nearest = min(fitting, key=lambda template: template.count("{"), default="")
+        return frozenset(method.upper() for method in paths.get(nearest, ()))
 
     def query_names(self, operation: str) -> frozenset[str]:
         """The query parameters an operation takes."""

@@ -26,7 +26,7 @@ class DecommissionOut(BaseModel):
     task: int | None
 
 
-@router.get("", response_model=DecommissionOut, responses=documents.READ_PLAIN)
+@router.get("", response_model=DecommissionOut, responses=documents.LIST)
 async def get_decommission(ports: Ports, org: str) -> DecommissionOut:
     """How far it is, and what is left."""
     found = await leaving.standing(ports.store, ports.tasks, org)

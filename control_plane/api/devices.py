@@ -73,7 +73,7 @@ async def delete_device(write: Writing, org: str, key: str, device: str) -> None
     await write.removed()
 
 
-@devices.get("/{device}/credentials", response_model=DeviceCredentials, responses=documents.READ_PLAIN)
+@devices.get("/{device}/credentials", response_model=DeviceCredentials, responses=documents.LIST)
 async def get_device_credentials(
     ports: Ports, response: Response, org: str, key: str, device: str
 ) -> dict[str, str | int]:

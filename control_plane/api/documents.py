@@ -12,8 +12,9 @@ from control_plane.api.problems import MEDIA_TYPE, FieldProblem, Problem
 
 Responses = dict[int | str, dict[str, Any]]
 
-_ALWAYS = (401, 403, 500, 503)
-_WITH_BODY = (400, 413, 415, 422)
+_ALWAYS = (401, 403, 422, 500, 503)
+"""422 too: every address refuses a query parameter that it does not have, or that is given twice."""
+_WITH_BODY = (400, 413, 415)
 
 
 def _errors(*statuses: int) -> Responses:
@@ -33,21 +34,20 @@ _REVISION = {"X-Revision": _header("A revision of the model that has this change
 _LOCATION = {"Location": _header("The address of what was made.", "/api/v1/sites/singapore")}
 
 READ = _errors(404) | {200: {"headers": _ETAG}}
-READ_PLAIN = _errors(404)
-LIST = _errors(404, 422)
+LIST = _errors(404)
 CREATE = _errors(404, 409, *_WITH_BODY) | {201: {"headers": _ETAG | _REVISION | _LOCATION}}
 CREATE_MANY = _errors(404, 409, *_WITH_BODY) | {201: {"headers": _REVISION}}
 ACT = _errors(404, 409, 412, *_WITH_BODY) | {200: {"headers": _REVISION}}
 PATCH = _errors(404, 409, 412, *_WITH_BODY) | {200: {"headers": _ETAG | _REVISION}}
-REMOVE_DAY = _errors(404, 409, 422) | {204: {"headers": _REVISION}}
+REMOVE_DAY = _errors(404, 409) | {204: {"headers": _REVISION}}
 DELETE = _errors(404, 409, 412) | {204: {"headers": _REVISION}}
 ALWAYS = _errors()
 NODE = _errors(404, 502, 504)
 APPLY = _errors(404, 409, 502, 504, *_WITH_BODY)
-RETRY = _errors(404, 409, 422)
-UNBLOCK = _errors(404, 422, 502, 504)
+RETRY = _errors(404, 409)
+UNBLOCK = _errors(404, 502, 504)
 ASK = _errors(404, *_WITH_BODY)
-UNDO = _errors(404, 409, 422) | {200: {"headers": _REVISION}}
+UNDO = _errors(404, 409) | {200: {"headers": _REVISION}}
 LOG_IN = _errors(429, *_WITH_BODY)
 CREATE_SLOWLY = CREATE | _errors(429)
 PASSWORD = _errors(404, 409, 412, 429, *_WITH_BODY) | {204: {"headers": _ETAG | _REVISION}}

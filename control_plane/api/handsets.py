@@ -187,13 +187,13 @@ async def notify_handset(ports: Ports, mac: OwnMac, body: Annotated[NotifyIn, Bo
     return {"contact": contact}
 
 
-@handsets.get("/{mac}/files", response_model=list[FileOut], responses=documents.READ_PLAIN)
+@handsets.get("/{mac}/files", response_model=list[FileOut], responses=documents.LIST)
 async def list_handset_files(ports: Ports, mac: OwnMac) -> list[Json]:
     """What the handset can fetch, and when it last did."""
     return await ports.provisioning.files(mac)
 
 
-@handsets.get("/{mac}/files/{name}", response_model=FileContentOut, responses=documents.READ_PLAIN)
+@handsets.get("/{mac}/files/{name}", response_model=FileContentOut, responses=documents.LIST)
 async def get_handset_file(
     ports: Ports,
     mac: OwnMac,

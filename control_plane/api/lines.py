@@ -120,7 +120,7 @@ async def delete_extension(write: Writing, org: str, key: str) -> None:
     await write.removed()
 
 
-@extensions.get("/{key}/credentials", response_model=ExtensionCredentials, responses=documents.READ_PLAIN)
+@extensions.get("/{key}/credentials", response_model=ExtensionCredentials, responses=documents.LIST)
 async def get_extension_credentials(
     ports: Ports, response: Response, org: str, key: str
 ) -> ExtensionCredentials:

@@ -73,7 +73,7 @@ async def list_nodes(request: Request) -> list[Json]:
     return [await node_as_json(node) for _, node in sorted(_nodes(request).items())]
 
 
-@router.get("/{node}", response_model=NodeOut, responses=documents.READ_PLAIN)
+@router.get("/{node}", response_model=NodeOut, responses=documents.LIST)
 async def get_node(node: Node) -> Json:
     """How one node stands: in sync or what is pending, drift, errors, registrations are under /contacts."""
     return await node_as_json(node)
@@ -137,7 +137,7 @@ async def get_calls(
     return [call_as_dict(record) for record in node.observer.calls.finished()[:limit]]
 
 
-@router.get("/{node}/blocked", response_model=list[BlockOut], responses=documents.READ_PLAIN)
+@router.get("/{node}/blocked", response_model=list[BlockOut], responses=documents.LIST)
 async def get_blocked(node: Node) -> list[Json]:
     """The addresses whose SIP is refused now, newest first."""
     return [block_as_dict(block) for block in node.guard.blocked()]

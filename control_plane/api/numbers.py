@@ -82,7 +82,7 @@ async def check_number_pin(write: Creating, e164: str, body: Annotated[PinIn, Bo
     return PinChecked(verdict=verdict)
 
 
-@actions.get("/default-pin", response_model=PinOut, responses=documents.READ_PLAIN)
+@actions.get("/default-pin", response_model=PinOut, responses=documents.LIST)
 async def get_number_default_pin(ports: Ports, response: Response, e164: str) -> PinOut:
     """The default PIN, for who sets up the phone (A53)."""
     number = require_number((await ports.store.snapshot()).model, e164)
@@ -90,7 +90,7 @@ async def get_number_default_pin(ports: Ports, response: Response, e164: str) ->
     return PinOut(default_pin=number.default_pin.get_secret_value())
 
 
-@actions.get("/details", response_model=NumberDetails, responses=documents.READ_PLAIN)
+@actions.get("/details", response_model=NumberDetails, responses=documents.LIST)
 async def get_number_details(ports: Ports, e164: str) -> NumberDetails:
     """All settings of one number, to read (R46)."""
     model = (await ports.store.snapshot()).model

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from control_plane.api import documents
 from control_plane.api.caller import Calling
@@ -21,6 +22,19 @@ explanations = APIRouter(prefix="/explain", tags=["questions"])
 audit = APIRouter(prefix="/audit", tags=["questions"])
 
 Party = Annotated[str, Field(max_length=64, description='"acme/101", or a number outside as E.164.')]
+
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+
+
+def _not_a_count(given: object) -> object:
+    """The library also reads "0.5" and 1700000000, as Unix time; the document promises RFC 3339."""
+    if not isinstance(given, str) or _DATE.match(given) is None:
+        raise ValueError("must be a date and time with its offset, such as 2026-03-02T09:00:00+08:00")
+    return given
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_not_a_count)]
 
 
 class _Given(BaseModel):
@@ -51,7 +65,7 @@ class ExplainIn(_Given):
         default=[], description="Extensions with a call up.", examples=[["acme/101"]]
     )
     last_used: dict[Party, str] = Field(default={}, description="Extension -> id of the device used last.")
-    at: AwareDatetime | None = Field(default=None, description="When it is made; null: now.")
+    at: Moment | None = Field(default=None, description="When it is made; null: now.")
     began_with: dict[Party, Key] = Field(
         default={}, description="Call group -> the member that round robin began with last."
     )
@@ -159,8 +173,8 @@ async def list_audit(
     ] = None,
     actor: Annotated[str | None, Query(max_length=254, description="Only what this one did.")] = None,
     org: Annotated[str | None, Query(max_length=31, description="Only of this organisation.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only from this moment on.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only before this moment.")] = None,
+    since: Annotated[Moment | None, Query(description="Only from this moment on.")] = None,
+    until: Annotated[Moment | None, Query(description="Only before this moment.")] = None,
     field: Annotated[
         str | None,
         Query(max_length=100, description='Only changes of this field, such as "forwarding".'),

@@ -98,7 +98,7 @@ async def _now(write: Write, org: str, site: str) -> ServiceOut:
     return _shown((await write.store.snapshot()).model, org, site)
 
 
-@services.get("", response_model=list[ServiceOut], responses=documents.READ_PLAIN)
+@services.get("", response_model=list[ServiceOut], responses=documents.LIST)
 async def list_services(ports: Ports, org: str) -> list[ServiceOut]:
     """The voice services of the organisation, by site."""
     model = (await ports.store.snapshot()).model

@@ -7,23 +7,28 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx
 from pydantic import SecretStr
 
 from control_plane.adapters.passwords import Argon2Passwords
+from control_plane.adapters.published import JournalFile, PublishedFile
 from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.api import ApiPorts, create_app
 from control_plane.api.nodes import NodePorts
 from control_plane.apply.guard import Guard
+from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.handsets import Intake
 from control_plane.apply.observer import Observer
+from control_plane.apply.publisher import Publisher
 from control_plane.apply.reconciler import Reconciler
+from control_plane.bootstrap.wiring import PROVISIONING_REALM
 from control_plane.observe.attacks import Policy
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
+from control_plane.service.handset_view import Provisioning
 from control_plane.service.logins import Logins
 from control_plane.service.notify import Outbox
 from control_plane.service.number_life import confirm_numbers
@@ -31,10 +36,18 @@ from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.warnings import ModelFindings
 from control_plane.store import SqlStore, open_store
 from tests.contract.fake_node import FakeNode
+from tests.unit.handset_models import PLACE
 from tests.unit.memory_store import ManualClock
 
 TOKEN = "test-token-of-the-api"
 NODE = "lab"
+
+
+class Publishing(TypedDict):
+    """What the API stands on for handsets."""
+
+    handsets: Provisioning
+    publisher: Publisher
 
 
 class WallClock:
@@ -45,7 +58,9 @@ class WallClock:
 class Api:
     """A client of the API, the store below it, and how often the reconciler was nudged."""
 
-    def __init__(self, store: SqlStore, nodes: Mapping[str, NodePorts]) -> None:
+    def __init__(
+        self, store: SqlStore, nodes: Mapping[str, NodePorts], publishing: Publishing | None = None
+    ) -> None:
         self.store = store
         self.nudges = 0
         self.clock = ManualClock(datetime.now(UTC))
@@ -61,6 +76,7 @@ class Api:
             nudge=self._nudge,
             nodes=nodes,
             policy=NumberPolicy(WallClock()),
+            **(publishing or {}),
         )
         self.app = create_app(ports)
         self.client = httpx.AsyncClient(
@@ -111,13 +127,28 @@ def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
     )
 
 
+def publishing_ports(store: SqlStore, node: FakeNode, directory: Path) -> Publishing:
+    """What publishes to a file in `directory`; no provisioning server reads it."""
+    held = PublishedFile(directory / "published.sqlite3", PROVISIONING_REALM)
+    journal = JournalFile(directory / "journal.sqlite3")
+    return {
+        "handsets": Provisioning(store, held, journal, WallClock(), lambda aor: None, node, PLACE.url),
+        "publisher": Publisher(held, store, HandsetFiles(lambda: PLACE)),
+    }
+
+
 @asynccontextmanager
 async def demo_api(directory: Path, node: FakeNode | None = None) -> AsyncIterator[Api]:
     """The API over a new database with the demo, and `node` as its node "lab"."""
     store = await open_store(directory / "wirechief.db", WallClock())
     try:
         await load_demo(store, DemoPlace(NODE, "127.0.0.2", 5060))
-        api = Api(store, {} if node is None else {NODE: node_ports(store, node, directory)})
+        if node is None:
+            api = Api(store, {})
+        else:
+            api = Api(
+                store, {NODE: node_ports(store, node, directory)}, publishing_ports(store, node, directory)
+            )
         async with api.client:
             yield api
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.adapters.engine import docker
-from control_plane.adapters.phones import Answer, Engine, Phone, SipAccount
+from control_plane.adapters.phones import Answer, Engine, Phone, PhoneCall, SipAccount
 from control_plane.bootstrap.process import environment
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.callpath.graph import outcome_of, parse_trace
@@ -27,8 +27,8 @@ from tests.calls.node import NodeUnderTest, node_under_test
 from tests.integration.talk import CALLEE_HZ, CALLER_HZ, Talk
 from tests.lab import RunningLab, running_lab_in
 
-START_S = 20.0
-SYNC_S = 30.0
+START_S = 60.0
+SYNC_S = 60.0
 _LOOK_AGAIN_S = 0.01
 _CLI = "from control_plane.cli import main; main()"
 
@@ -232,8 +232,14 @@ class Stack:
         call = self.phones[caller].call(dialled)
         call.wait_confirmed()
         call.play_tone(CALLER_HZ)
-        taken = [c for key, phone in self.phones.items() for c in phone.incoming[before[key] :]]
-        answered = next(c for c in taken if c.answered_at is not None)
+
+        def taken() -> list[PhoneCall]:
+            calls = (c for key, phone in self.phones.items() for c in phone.incoming[before[key] :])
+            return [c for c in calls if c.answered_at is not None]
+
+        # Each phone is a process: the caller may report the answer before the callee does.
+        self.until(lambda: bool(taken()), "a phone answers")
+        answered = taken()[0]
         answered.wait_confirmed()
         answered.play_tone(CALLEE_HZ)
         talk = Talk(call, answered, lambda: self.told(mark, caller, dialled))

@@ -177,7 +177,7 @@ def test_a_forwarding_loop_made_by_phones_is_stopped_reported_and_in_nobodys_way
     legs = [parse_trace(event.headers["Trace"]) for event in stack.node.call_events[before:]]
     assert ("leg.hops", "exceeded") in [step for leg in legs for step in leg]
 
-    loop = "Forwarding loop: acme/101 -> acme/102 -> acme/101. Take one of these out of the forwarding."
+    loop = "Forwarding loop: 101 -> 102 -> 101 of acme. Take one of these out of the forwarding."
     assert loop in stack.api.node()["warnings"]
     assert loop in stack.cli("lab", "status").stdout
     assert stack.api.ok("POST", "/nodes/lab/plan")["steps"] == [], "what phones set stands"
@@ -186,7 +186,7 @@ def test_a_forwarding_loop_made_by_phones_is_stopped_reported_and_in_nobodys_way
         stack.api.in_force("PATCH", extension_path(key), change)
     into = {"forwarding": {"enabled": True, "extensions": ["101"]}}
     refused = stack.api.ask("PATCH", extension_path("103"), into)
-    assert refused.status == 409 and "103 -> 101 -> 102 -> 101" in refused.body["detail"]
+    assert refused.status == 409 and "101 -> 102 -> 101" in refused.body["detail"]
     assert stack.outcome("101", "*73") == "feature"
     stack.until(lambda: loop not in stack.api.node()["warnings"], "the loop is gone", 1.0)
 
