@@ -55,10 +55,16 @@ class Outside(_Given):
     trunk: Slug | None = Field(default=None, description="Where it comes in; null: where `to` belongs.")
 
 
+class LoggedOut(_Given):
+    """A call from a handset at which nobody is logged in (R73)."""
+
+    handset: Annotated[str, Field(max_length=24, description="Its MAC, in any notation.")]
+
+
 class ExplainIn(_Given):
     """A call that is not made. What is not said to do otherwise is registered, free, and answers."""
 
-    caller: Inside | Outside
+    caller: Inside | LoggedOut | Outside
     to: Annotated[str, Field(pattern=r"^\+?[0-9*#]{1,32}$", description="The dialled digits.")]
     behaviour: dict[Party, Behaviour] = {}
     in_call: list[Party] = Field(
@@ -158,6 +164,8 @@ async def explain(ports: Ports, body: Annotated[ExplainIn, Body()]) -> dict[str,
     match body.caller:
         case Inside(org=org, key=key):
             question = Question(body.to, org=org, key=key, circumstances=circumstances)
+        case LoggedOut(handset=mac):
+            question = Question(body.to, mac=mac, circumstances=circumstances)
         case Outside(number=number, trunk=trunk):
             question = Question(body.to, number=number, trunk=trunk, circumstances=circumstances)
     return (await explain_call(ports.store, question)).as_json()

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from control_plane.callpath.compare import Comparison
-from control_plane.callpath.explain import Behaviour, CallerId, Explanation, InsideCaller, OutsideCaller
+from control_plane.callpath.explain import (
+    Behaviour,
+    CallerId,
+    Explanation,
+    HandsetCaller,
+    InsideCaller,
+    OutsideCaller,
+)
 from control_plane.domain.model import ExtensionId, Model
 
 
@@ -47,7 +54,7 @@ def is_right(model: Model, caller: CallerId, digits: str) -> bool:
             # As the dialplan checks it; see AuthorizationCode for why SHA-1.
             text = (code.salt + digits).encode()
             return hashlib.sha1(text, usedforsecurity=False).hexdigest() == code.digest
-        case OutsideCaller():
+        case OutsideCaller() | HandsetCaller():
             return False
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
+from pydantic import SecretStr
+
 from control_plane.adapters.ami import AmiLink
 from control_plane.adapters.carrier import Behaviour as CarrierBehaviour
 from control_plane.adapters.carrier import Carrier
@@ -38,12 +40,14 @@ from control_plane.callpath.explain import (
     Behaviour,
     Circumstances,
     Explanation,
+    HandsetCaller,
     InsideCaller,
     OutsideCaller,
     explain,
 )
 from control_plane.callpath.graph import FEATURE, REFUSED, outcome_of, parse_trace
 from control_plane.domain.extension import Device, Transport
+from control_plane.domain.handsets import Handset
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import Conflict, InvalidField, LabError
 from control_plane.ports import AmiEvent
@@ -182,7 +186,7 @@ class _Caller:
                 if not devices:
                     raise InvalidField("from", f"extension {key} has no device to call from: add one first")
                 return devices[0]
-            case OutsideCaller():
+            case OutsideCaller() | HandsetCaller():
                 return None
 
     def _called_extensions(self, explained: Explanation) -> list[ExtensionId]:
@@ -234,6 +238,8 @@ class _Caller:
         return phone
 
     def _own_phone(self, stack: ExitStack, caller: Device | None) -> Phone | None:
+        if isinstance(self._request.caller, HandsetCaller):
+            return self._neutral_phone(stack, self._model.handsets[self._request.caller.mac])
         if caller is None:
             return None
         ident = (caller.org, caller.extension)
@@ -241,15 +247,26 @@ class _Caller:
             return self._phones[ident][0]
         return self._phone(stack, caller)
 
+    def _neutral_phone(self, stack: ExitStack, handset: Handset) -> Phone:
+        """A handset nobody is logged in at; as nothing rings it, it need not register."""
+        secret, transport = handset.neutral_password, handset.neutral_transport
+        tls = transport is Transport.TLS
+        return stack.enter_context(
+            Phone(self._engine, self._sip_account(handset.neutral_user, secret, transport, srtp=tls))
+        )
+
     def _account(self, device: Device) -> SipAccount:
-        sip, tls = self._wiring.sip_address, device.transport is Transport.TLS
+        return self._sip_account(device.id, device.sip_password, device.transport, srtp=device.srtp)
+
+    def _sip_account(self, user: str, password: SecretStr, transport: Transport, *, srtp: bool) -> SipAccount:
+        sip, tls = self._wiring.sip_address, transport is Transport.TLS
         return SipAccount(
-            sip_user=device.id,
-            sip_password=device.sip_password.get_secret_value(),
+            sip_user=user,
+            sip_password=password.get_secret_value(),
             host=sip.host,
             port=sip.tls_port if tls else sip.port,
-            transport=device.transport.value,
-            srtp=device.srtp,
+            transport=transport.value,
+            srtp=srtp,
             ca_file=self._wiring.lab().certificate_authority if tls else None,
             # A phone beside the node must not take the address of another interface.
             local_address="127.0.0.1" if sip.host.startswith("127.") else None,
@@ -364,6 +381,8 @@ class _Caller:
                 ours = event.get("Origin") == org and event.get("From") == key
             case OutsideCaller(trunk, _):
                 ours = event.get("Origin") == trunk
+            case HandsetCaller(mac):
+                ours = event.get("From") == mac
         return ours and event.get("Dialled") == self._request.dialled
 
     def _reported(

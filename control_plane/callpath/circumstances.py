@@ -105,4 +105,11 @@ class OutsideCaller:
     number: str | None
 
 
-CallerId = InsideCaller | OutsideCaller
+@dataclass(frozen=True, slots=True)
+class HandsetCaller:
+    """A call from the neutral line of a handset; `mac` as handsets are kept by."""
+
+    mac: str
+
+
+CallerId = InsideCaller | OutsideCaller | HandsetCaller

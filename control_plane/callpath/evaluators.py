@@ -52,10 +52,12 @@ def _forward_code(w: Walk, digits: str) -> Verdict:
     return "forward_refused", f"{digits} is neither an extension nor a number"
 
 
+def _is_reception(w: Walk) -> bool:
+    return w.dialled in w.model.reception_of(w.org, w.here)
+
+
 def _reception(w: Walk) -> Verdict:
-    occupancy = w.model.occupancies.get((w.org, w.here.id))
-    numbers = w.here.reception + (occupancy.reception if occupancy else ())
-    w.exempt = w.dialled in numbers
+    w.exempt = _is_reception(w)
     if w.exempt:
         return "yes", f"{w.dialled} is reception: no authorization code is asked"
     return "no", "not a reception number"
@@ -69,6 +71,17 @@ def _internal(w: Walk) -> Verdict:
     if w.callee is None:
         return "no", f"{w.org} has no extension or call group {w.dialled}"
     return "yes", f"extension {w.dialled} of {w.org}"
+
+
+def _neutral_reception(w: Walk) -> Verdict:
+    if _is_reception(w):
+        return "yes", f"{w.dialled} is reception"
+    return "no", "nobody is logged in: emergency numbers and reception can be called, and nothing else"
+
+
+def _neutral_internal(w: Walk) -> Verdict:
+    outcome, why = _internal(w)
+    return outcome, why if outcome != "no" else f"{why}: reception outside needs a log-in"
 
 
 def _authorization(w: Walk) -> Verdict:
@@ -282,6 +295,10 @@ EVALUATORS: Mapping[str, Callable[[Walk], Verdict]] = {
     "out.authorization": _authorization,
     "out.destination": _destination,
     "out.trunk": lambda w: _trunk_of(w, w.number),
+    "neutral.emergency": _emergency,
+    "neutral.emergency_trunk": lambda w: _trunk_of(w, w.dialled),
+    "neutral.reception": _neutral_reception,
+    "neutral.internal": _neutral_internal,
     "did.known": _did_known,
     "did.active": _did_active,
     "in.active": _active,

@@ -10,6 +10,7 @@ from control_plane.callpath.circumstances import (
     CallerId,
     Circumstances,
     Explanation,
+    HandsetCaller,
     InsideCaller,
     Leg,
     OutsideCaller,
@@ -28,7 +29,7 @@ def explain(
     """What happens when `caller` dials `dialled` (digits, `*`, `#`, `+`).
 
     Raises:
-        UnknownEntity: the calling extension or trunk does not exist.
+        UnknownEntity: the calling extension or trunk does not exist, or the handset has no neutral line.
     """
     walk = Walk(model, circumstances or Circumstances(), dialled, EVALUATORS)
     match caller:
@@ -38,6 +39,9 @@ def explain(
         case OutsideCaller(trunk, number):
             walk.from_trunk(trunk, number)
             entry = ENTRY["did"]
+        case HandsetCaller(mac):
+            walk.from_handset(mac)
+            entry = ENTRY["neutral"]
     run(walk, entry)
     return Explanation(
         outcome_of(tuple((step.node, step.outcome) for step in walk.trace)),
@@ -53,6 +57,7 @@ __all__ = [
     "CallerId",
     "Circumstances",
     "Explanation",
+    "HandsetCaller",
     "InsideCaller",
     "Leg",
     "OutsideCaller",

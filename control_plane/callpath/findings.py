@@ -13,7 +13,7 @@ from enum import StrEnum
 from control_plane.callpath.checks import key_problem
 from control_plane.callpath.passing import passing_problems
 from control_plane.domain.extension import Extension, NoAnswerAction
-from control_plane.domain.groups import DestinationKind
+from control_plane.domain.groups import CallGroup, DestinationKind
 from control_plane.domain.model import Model
 
 
@@ -45,13 +45,16 @@ def findings(model: Model) -> tuple[Finding, ...]:
         *_stray_targets(model),
         *_silent_groups(model),
         *_main_numbers(model),
+        *_neutral_lines(model),
     ]
     return tuple(sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.rule, f.subject)))
 
 
 def _emergency(model: Model) -> Iterator[Finding]:
     """R59: every site that has phones reaches emergency numbers, and nothing stands before them."""
-    for site_id in sorted({extension.site for extension in model.extensions.values()}):
+    phones = {extension.site for extension in model.extensions.values()}
+    phones |= {handset.site for handset in model.handsets.values() if handset.has_neutral_line}
+    for site_id in sorted(phones):
         site = model.sites[site_id]
         if site.trunk is None or site.trunk not in model.trunks:
             yield Finding(
@@ -104,15 +107,14 @@ def _ways_out(model: Model) -> Iterator[Finding]:
                 f"{', '.join(numbers)} without a code by calling {extension.key}, which forwards there.",
             )
     for (org, key), group in model.call_groups.items():
-        onward = group.otherwise
-        outside = onward is not None and onward.kind is DestinationKind.NUMBER
-        if org in restricted and onward is not None and outside and onward.target not in model.numbers:
+        onward = _number_after(model, group)
+        if org in restricted and onward:
             yield Finding(
                 Severity.WARNING,
                 "restricted-reaches-outside",
                 f"call group {org}/{key}",
                 f"Restricted extensions of {org} ({', '.join(sorted(restricted[org])[:5])}) reach "
-                f"{onward.target} without a code by calling group {key}, which sends calls there.",
+                f"{onward[0]} without a code by calling group {key}, which sends calls there.",
             )
 
 
@@ -196,6 +198,43 @@ def _main_numbers(model: Model) -> Iterator[Finding]:
                     f"The main number of {main.org} at {main.site} leads to extension {destination.target} "
                     f"({name}), which is not in service.",
                 )
+
+
+def _neutral_lines(model: Model) -> Iterator[Finding]:
+    """R73: handsets nobody is logged in at that reach nobody inside, or somebody outside by reception."""
+    logged_out = [h for h in model.handsets.values() if h.has_neutral_line and h.extension is None]
+    for org, site_id in sorted({(handset.org, handset.site) for handset in logged_out}):
+        where = f"Handsets of {org} at {site_id} nobody is logged in at"
+        subject = f"occupancy {org}/{site_id}"
+        keys = model.reception_of(org, model.sites[site_id])
+        inside = [key for key in keys if (org, key) in model.extensions or (org, key) in model.call_groups]
+        if not inside:
+            yield Finding(
+                Severity.WARNING,
+                "neutral-line-without-reception",
+                subject,
+                f"{where} can call emergency numbers and nobody inside: no reception number there is an "
+                "extension or call group. Set one.",
+            )
+        for key in inside:
+            extension, group = model.extensions.get((org, key)), model.call_groups.get((org, key))
+            numbers = _numbers_outside(model, extension) if extension is not None else []
+            if extension is None and group is not None:
+                numbers = _number_after(model, group)
+            if numbers:
+                yield Finding(
+                    Severity.WARNING,
+                    "neutral-line-reaches-outside",
+                    subject,
+                    f"{where} reach {', '.join(numbers)} by calling reception {key}, which forwards there.",
+                )
+
+
+def _number_after(model: Model, group: CallGroup) -> list[str]:
+    onward = group.otherwise
+    if onward is None or onward.kind is not DestinationKind.NUMBER or onward.target in model.numbers:
+        return []
+    return [onward.target]
 
 
 def _name(extension: Extension) -> str:

@@ -2,6 +2,7 @@
 
 Precedence (REQUIREMENTS): incoming: number ACTIVE > DND > VIP > forwarding > device set > busy > ring >
 no-answer action; outgoing: emergency > feature code > reception > internal > authorization code > trunk.
+From a handset nobody is logged in at: emergency > log-in > reception inside, and nothing else.
 
 From these nodes come the dialplan (each node renders through its template), `explain` (one evaluator per
 node), the picture and the checks. A real call leaves `node:outcome` for each node it passes.
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from control_plane.callpath.group_nodes import GROUP_NODES
+from control_plane.callpath.neutral import NEUTRAL_NODES
 from control_plane.callpath.nodes import (
     ANSWERED,
     BUSY,
@@ -299,10 +301,10 @@ EXTENSION_NODES: Final[tuple[Node, ...]] = (
         timeout="",
     ),
 )
-NODES: Final[tuple[Node, ...]] = (*EXTENSION_NODES, *GROUP_NODES)
+NODES: Final[tuple[Node, ...]] = (*EXTENSION_NODES, *GROUP_NODES, *NEUTRAL_NODES)
 
 GRAPH: Final[Mapping[str, Node]] = {node.id: node for node in NODES}
-CONTEXTS: Final = ("out", "did", "in", "leg", "main", "group", "member")
+CONTEXTS: Final = ("out", "neutral", "did", "in", "leg", "main", "group", "member")
 ENTRY: Final[Mapping[str, str]] = {
     context: next(n.id for n in NODES if n.context == context) for context in CONTEXTS
 }

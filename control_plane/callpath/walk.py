@@ -99,6 +99,13 @@ class Walk:
         dialable = bool(digits) and all(c in "+0123456789" for c in digits)
         self.caller_number = region.normalise(digits) if dialable else None
 
+    def from_handset(self, mac: str) -> None:
+        handset = self.model.handsets.get(mac)
+        if handset is None or not handset.has_neutral_line:
+            raise UnknownEntity("handset with a neutral line", mac)
+        self.site = self.model.sites[handset.site]
+        self.org = handset.org
+
     # --- shared look-ups
 
     @property

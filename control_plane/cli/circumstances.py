@@ -16,7 +16,12 @@ from control_plane.domain.model import Model
 from control_plane.errors import InvalidField
 
 FromOption = Annotated[
-    str, typer.Option("--from", metavar="X", help="An extension, a number outside, or 'anonymous'.")
+    str,
+    typer.Option(
+        "--from",
+        metavar="X",
+        help="An extension, a number outside, 'anonymous', or handset:MAC with nobody logged in.",
+    ),
 ]
 ToOption = Annotated[str, typer.Option("--to", metavar="Y", help="What is dialled: digits, or an extension.")]
 OrgOption = Annotated[

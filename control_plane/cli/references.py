@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from control_plane.callpath.explain import CallerId, InsideCaller, OutsideCaller
+from control_plane.callpath.explain import CallerId, HandsetCaller, InsideCaller, OutsideCaller
 from control_plane.domain.extension import Device
+from control_plane.domain.handsets import normal_mac
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.domain.regions import is_e164, tidy
 from control_plane.errors import Conflict, InvalidField, UnknownEntity
 
 ANONYMOUS = "anonymous"
+HANDSET = "handset:"
+"""Before the MAC of a handset: a call from it while nobody is logged in."""
 DIALLED = re.compile(r"([a-z][a-z0-9-]*/)?\+?[0-9*#][0-9*# ().-]*")
 """What a person may write as dialled: an extension of a named organisation, or what a keypad has."""
 _NAMED_AT_MOST = 8
@@ -124,12 +127,33 @@ def caller_and_dialled(model: Model, from_: str, to: str, org: str | None) -> tu
     """
     if not DIALLED.fullmatch(to):
         raise InvalidField("--to", "must be what can be dialled: digits, *, #, a leading +, or org/extension")
+    if from_.startswith(HANDSET):
+        return HandsetCaller(neutral_line(model, from_.removeprefix(HANDSET))), tidy(to)
     if from_ != ANONYMOUS and not is_outside(model, from_):
         ident = extension_id(model, from_, org)
         return InsideCaller(*ident), _dialled_inside(model, ident, to)
     number = None if from_ == ANONYMOUS else outside_number(model, from_)
     dialled = number_of(model, to, org)
     return OutsideCaller(trunk_to(model, dialled), number), dialled
+
+
+def neutral_line(model: Model, text: str) -> str:
+    """The MAC of the handset with a neutral line that `text` names in any notation.
+
+    Raises:
+        InvalidField: it is no MAC address, or that of a handset without such a line.
+        UnknownEntity: there is no such handset.
+    """
+    try:
+        mac = normal_mac(text)
+    except ValueError as exc:
+        raise InvalidField("--from", f"{text!r} {exc}") from None
+    handset = model.handsets.get(mac)
+    if handset is None:
+        raise UnknownEntity("handset", text)
+    if not handset.has_neutral_line:
+        raise InvalidField("--from", f"handset {mac} has no neutral line: it is disabled")
+    return mac
 
 
 def _dialled_inside(model: Model, caller: ExtensionId, to: str) -> str:

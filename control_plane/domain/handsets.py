@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple, Self
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from control_plane.domain.entities import Entity, Instant, Key, Label, Language, Slug
+from control_plane.domain.extension import Transport
 
 MAC = re.compile(r"[0-9a-f]{12}")
 SOFTPHONE = re.compile(r"s[0-9a-f]{11}")
@@ -129,6 +130,9 @@ class Handset(Entity):
     is the one before that, where a handset may still be reached. `token` is the secret part of its address;
     it and the HTTP login stay valid beside new ones (`..._previous`) until the handset was seen to use those.
     The enrolment window lets one fetch by bare MAC get the bootstrap until `window_until`.
+
+    `neutral_user` is the SIP user name of its neutral line, which calls emergency numbers and reception while
+    nobody is logged in (A73); "": it has none, as softphones.
     """
 
     mac: HandsetId
@@ -153,6 +157,9 @@ class Handset(Entity):
     http_password_previous: SecretStr = SecretStr("")
     rotated_at: Instant | None = None
     admin_password: SecretStr
+    neutral_user: str = Field(default="", pattern=r"^([a-z][a-z0-9]{11})?$")
+    neutral_password: SecretStr = SecretStr("")
+    neutral_transport: Transport = Transport.TLS
     window_id: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
     window_until: Instant | None = None
 
@@ -163,7 +170,7 @@ class Handset(Entity):
             raise ValueError("must be 32 to 64 hex digits")
         return value
 
-    @field_validator("http_password", "http_password_previous", "admin_password")
+    @field_validator("http_password", "http_password_previous", "admin_password", "neutral_password")
     @classmethod
     def _strong_and_plain(cls, value: SecretStr) -> SecretStr:
         secret = value.get_secret_value()
@@ -178,11 +185,19 @@ class Handset(Entity):
             raise ValueError("device: a handset is set up as a device of an extension, or as none")
         if (self.window_id is None) is not (self.window_until is None):
             raise ValueError("window_until: an enrolment window has an id and an end, or neither")
+        if bool(self.neutral_user) is not bool(self.neutral_password.get_secret_value()):
+            raise ValueError("neutral_user: a neutral line has a user name and a password, or neither")
         return self
 
     @property
     def is_softphone(self) -> bool:
         return SOFTPHONE.fullmatch(self.mac) is not None
+
+    @property
+    def has_neutral_line(self) -> bool:
+        """Whether it can call without a log-in. It keeps the line while somebody is logged in: nobody knows
+        when it fetches what it is then told, and until it did it must reach emergency numbers."""
+        return self.enabled and bool(self.neutral_user)
 
     @property
     def is_rotating(self) -> bool:

@@ -130,6 +130,11 @@ class Model:
         found = self.main_numbers.get((number.org, number.site))
         return found if found is not None and found.e164 == e164 else None
 
+    def reception_of(self, org: str, site: Site) -> tuple[str, ...]:
+        """What reaches reception for an organisation at a site: the site's numbers and its own (A59)."""
+        occupancy = self.occupancies.get((org, site.id))
+        return site.reception + (occupancy.reception if occupancy else ())
+
     def node_of(self, extension: Extension) -> str:
         return self.sites[extension.site].node
 

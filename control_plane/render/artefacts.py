@@ -29,7 +29,7 @@ class UnitKind(_Fast):
     CALL_GROUP = "call_group"  # (org, group key)
     MAIN_NUMBER = "main_number"  # (org, site)
     NODE = "node"  # (node,): the dialplan
-    HANDSET = "handset"  # (mac,)
+    HANDSET = "handset"  # (mac,): in Asterisk its neutral line, in the published store its files
     COMMON_FILES = "common files"  # (): those that are the same for every handset of a model
 
 

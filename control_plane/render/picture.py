@@ -13,6 +13,7 @@ from control_plane.domain.model import Model, chosen, ring_choice
 
 CONTEXT_TITLES = {
     "out": "A device dials",
+    "neutral": "A handset nobody is logged in at dials",
     "did": "A call comes in to a number",
     "in": "At the called extension",
     "leg": "At each forward target",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from control_plane.domain.entities import Trunk
 from control_plane.domain.extension import Device, Extension, Transport
+from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model, ring_choice
 from control_plane.render.templates import render, safe
 
@@ -13,8 +14,12 @@ _NAME_UNSAFE = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", ";": ",",
 
 def caller_id(extension: Extension) -> str:
     """`"Label" <100>` as the `callerid` option takes it; characters that end the quoted name are replaced."""
-    name = safe("label", extension.label).translate(_NAME_UNSAFE)
-    return f'"{name}" <{extension.key}>' if name else f"<{extension.key}>"
+    return _shown(extension.label, extension.key)
+
+
+def _shown(label: str, number: str) -> str:
+    name = safe("label", label).translate(_NAME_UNSAFE)
+    return f'"{name}" <{number}>' if name else f"<{number}>"
 
 
 def device_text(model: Model, extension: Extension, device: Device) -> str:
@@ -38,6 +43,23 @@ def device_text(model: Model, extension: Extension, device: Device) -> str:
             "tls": device.transport is Transport.TLS,
             "srtp": device.srtp,
             "media_address": model.sites[extension.site].media_address or "",
+        },
+    )
+
+
+def neutral_text(model: Model, handset: Handset) -> str:
+    """The three sections of a handset's neutral line."""
+    return render(
+        "pjsip/neutral.conf.j2",
+        {
+            "id": handset.neutral_user,
+            "password": handset.neutral_password.get_secret_value(),
+            "org": handset.org,
+            "site": handset.site,
+            "mac": handset.mac,
+            "caller_id": _shown(handset.name or handset.model, handset.mac),
+            "tls": handset.neutral_transport is Transport.TLS,
+            "media_address": model.sites[handset.site].media_address or "",
         },
     )
 

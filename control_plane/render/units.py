@@ -5,7 +5,7 @@ The row formats are read by the dialplan templates; docs/rows.md describes them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from control_plane.domain.entities import (
     Entity,
@@ -17,10 +17,12 @@ from control_plane.domain.entities import (
 )
 from control_plane.domain.extension import Device, Extension, NoAnswerAction
 from control_plane.domain.groups import CallGroup, MainNumber
+from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model, chosen, ring_choice
 from control_plane.render.artefacts import Rendered, Unit, UnitKind
 from control_plane.render.dialplan import canonical, dialplan_text
 from control_plane.render.groups import group_rows
+from control_plane.render.neutral import handset_rows
 from control_plane.render.pjsip import (
     device_text,
     mailbox_name,
@@ -38,6 +40,14 @@ RECORDER_OVERRUN_S = 1
 ACTIVE, INACTIVE, MAIN = "active", "inactive", "main"
 
 
+_ROWS_OF: Mapping[UnitKind, Callable[[Model, str, Unit], Iterator[tuple[str, str]]]] = {
+    UnitKind.CALL_GROUP: group_rows,
+    UnitKind.MAIN_NUMBER: group_rows,
+    UnitKind.HANDSET: handset_rows,
+}
+"""Kinds of units that are rows alone. Common files are not in Asterisk."""
+
+
 def units(model: Model, node: str) -> Iterator[Unit]:
     """Every unit of `node`: the dialplan first, then what it stands on, then who is reached through it."""
     yield Unit(UnitKind.NODE, (node,))
@@ -49,6 +59,7 @@ def units(model: Model, node: str) -> Iterator[Unit]:
     yield from (Unit(UnitKind.CALL_GROUP, k) for k, g in model.call_groups.items() if g.site in sites)
     yield from (Unit(UnitKind.MAIN_NUMBER, k) for k in model.main_numbers if k[1] in sites)
     yield from (Unit(UnitKind.NUMBER, (n.e164,)) for n in model.numbers.values() if n.site in sites)
+    yield from (Unit(UnitKind.HANDSET, (h.mac,)) for h in model.handsets.values() if h.site in sites)
 
 
 def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
@@ -75,8 +86,6 @@ def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
         case UnitKind.NUMBER:
             number = model.numbers.get(unit.key[0])
             return _number(model, number) if number and model.sites[number.site].node == node else Rendered()
-        case UnitKind.CALL_GROUP | UnitKind.MAIN_NUMBER:
-            return Rendered.of(rows=group_rows(model, node, unit))
         case UnitKind.SITE:
             site = model.sites.get(unit.key[0])
             return _site(site) if site and site.node == node else Rendered()
@@ -87,8 +96,9 @@ def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
         case UnitKind.TRUNK:
             trunk = model.trunks.get(unit.key[0])
             return _trunk(trunk) if trunk and trunk.node == node else Rendered()
-        case UnitKind.HANDSET | UnitKind.COMMON_FILES:
-            return Rendered()  # not in Asterisk
+        case _:
+            rows = _ROWS_OF.get(unit.kind)
+            return Rendered() if rows is None else Rendered.of(rows=rows(model, node, unit))
 
 
 def touched(model: Model, before: Entity | None, after: Entity | None) -> frozenset[Unit]:
@@ -123,14 +133,22 @@ def _units_of(model: Model, entity: Entity | None) -> Iterator[Unit]:
                 yield Unit(UnitKind.EXTENSION, (entity.org, entity.extension))
         case CallGroup() | MainNumber():
             yield from _units_of_group(entity)
-        case Site():
-            yield Unit(UnitKind.SITE, (entity.id,))
-        case Occupancy():
-            yield Unit(UnitKind.OCCUPANCY, (entity.org, entity.site))
-        case Trunk():
-            yield Unit(UnitKind.TRUNK, (entity.id,))
+        case Handset() | Site() | Occupancy() | Trunk():
+            yield _unit_of(entity)
         case Organisation():
             yield from (Unit(UnitKind.NODE, (node,)) for node in {s.node for s in model.sites.values()})
+
+
+def _unit_of(entity: Handset | Site | Occupancy | Trunk) -> Unit:
+    match entity:
+        case Handset():
+            return Unit(UnitKind.HANDSET, (entity.mac,))
+        case Site():
+            return Unit(UnitKind.SITE, (entity.id,))
+        case Occupancy():
+            return Unit(UnitKind.OCCUPANCY, (entity.org, entity.site))
+        case Trunk():
+            return Unit(UnitKind.TRUNK, (entity.id,))
 
 
 def _units_of_group(entity: CallGroup | MainNumber) -> Iterator[Unit]:
@@ -148,6 +166,7 @@ def _units_at(model: Model, site: Site) -> Iterator[Unit]:
     yield from (Unit(UnitKind.NUMBER, (n.e164,)) for n in model.numbers.values() if n.site == site.id)
     yield from (Unit(UnitKind.OCCUPANCY, key) for key in model.occupancies if key[1] == site.id)
     yield from (Unit(UnitKind.CALL_GROUP, k) for k, g in model.call_groups.items() if g.site == site.id)
+    yield from (Unit(UnitKind.HANDSET, (h.mac,)) for h in model.handsets.values() if h.site == site.id)
 
 
 def _main_numbers_at(model: Model, site: Site) -> Iterator[Unit]:

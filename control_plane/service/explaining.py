@@ -8,6 +8,7 @@ from control_plane.callpath.explain import (
     CallerId,
     Circumstances,
     Explanation,
+    HandsetCaller,
     InsideCaller,
     OutsideCaller,
     explain,
@@ -16,6 +17,7 @@ from control_plane.domain.extension import Extension
 from control_plane.domain.model import Model
 from control_plane.errors import InvalidField
 from control_plane.ports import Store
+from control_plane.service.handsets import require_handset
 from control_plane.service.rules import require_extension
 
 
@@ -23,8 +25,8 @@ from control_plane.service.rules import require_extension
 class Question:
     """Who calls, what is dialled, and how the world is then.
 
-    The caller is an extension, or with `org` None somebody outside with `number` (None: anonymous) who comes
-    in over `trunk` (None: the trunk of the site the dialled number belongs to).
+    The caller is an extension, or the neutral line of the handset `mac`, or else somebody outside with
+    `number` (None: anonymous) who comes in over `trunk` (None: that of the dialled number's site).
     """
 
     dialled: str
@@ -32,6 +34,7 @@ class Question:
     key: str | None = None
     number: str | None = None
     trunk: str | None = None
+    mac: str | None = None
     circumstances: Circumstances = field(default_factory=Circumstances)
 
 
@@ -52,6 +55,8 @@ def _caller(model: Model, question: Question) -> CallerId:
     if question.org is not None and question.key is not None:
         require_extension(model, (question.org, question.key))
         return InsideCaller(question.org, question.key)
+    if question.mac is not None:
+        return HandsetCaller(require_handset(model, question.mac).mac)
     return OutsideCaller(question.trunk or trunk_to(model, question.dialled), question.number)
 
 

@@ -13,6 +13,7 @@ from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.credentials import new_pin
 from control_plane.service.forwarding import normalised, require_no_loop, require_sound_targets, settled
 from control_plane.service.messages import build
+from control_plane.service.neutral import logged_out
 from control_plane.service.rules import (
     require_extension,
     require_new,
@@ -243,7 +244,7 @@ def release_handsets(tx: Transaction, gone: Iterable[Device]) -> None:
     ids = {device.id for device in gone}
     for handset in list(tx.model.handsets.values()) if ids else ():
         if handset.device in ids:
-            tx.put(handset.model_copy(update={"extension": None, "device": None, "phone_id": None}))
+            tx.put(logged_out(tx.model, handset))
 
 
 def without_device(extension: Extension, device: Device) -> Extension:

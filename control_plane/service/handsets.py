@@ -23,6 +23,7 @@ from control_plane.service.credentials import (
 )
 from control_plane.service.devices import doubled, new_device, rekeyed, settled
 from control_plane.service.messages import build
+from control_plane.service.neutral import first_neutral_line, logged_out, own_device
 from control_plane.service.rules import require_site, require_tenant
 from control_plane.service.writing import By, Saved, patched, require_version
 
@@ -33,6 +34,7 @@ WINDOW_MAX_MINUTES = 1440
 FIXED = (
     "mac", "org", "extension", "device", "phone_id", "token", "token_previous", "http_user", "http_password",
     "http_user_previous", "http_password_previous", "rotated_at", "window_id", "window_until",
+    "neutral_user", "neutral_password", "neutral_transport",
 )  # fmt: skip
 """What a patch cannot change: it names the handset, or follows from a use case of its own."""
 
@@ -89,7 +91,8 @@ async def create_handset(
         raise InvalidField("mac", f"{model_name} is a phone: give the MAC address on its label")
     async with store.transaction(by.actor) as tx:
         require_tenant(tx.model, handset.org)
-        require_site(tx.model, handset.site)
+        site = require_site(tx.model, handset.site)
+        handset = first_neutral_line(handset, site)
         if handset.mac in tx.model.handsets:
             # Whose it is stays untold: the MAC of a stranger's phone would name the stranger.
             raise Conflict(f"mac: a handset with {handset.mac} is set up already: remove it there first.")
@@ -177,15 +180,7 @@ async def log_out(store: Store, by: By, mac: str) -> Saved[Handset]:
         if handset.device is None:
             raise IllegalTransition(f"Nobody is logged in at handset {handset.mac}.")
         _rekey_device(tx, handset)
-        return _put(tx, logged_out(handset))
-
-
-def logged_out(handset: Handset) -> Handset:
-    """The handset with nobody logged in; it remembers where it may still be reached."""
-    last = handset.device or handset.last_device
-    return handset.model_copy(
-        update={"extension": None, "device": None, "phone_id": None, "last_device": last}
-    )
+        return _put(tx, logged_out(tx.model, handset))
 
 
 def _logged_in(tx: Transaction, handset: Handset, binding: Binding) -> Handset:
@@ -206,7 +201,7 @@ def _logged_in(tx: Transaction, handset: Handset, binding: Binding) -> Handset:
     device = _device(tx, ident, binding)
     other = tx.model.handset_of(device.id)
     if other is not None and other.mac != handset.mac:
-        tx.put(logged_out(other))
+        tx.put(logged_out(tx.model, other))
     phone_id = handset.phone_id or free_phone_id(tx.model, handset.site)
     return handset.model_copy(update={"extension": extension.key, "device": device.id, "phone_id": phone_id})
 
@@ -228,7 +223,7 @@ def _device(tx: Transaction, ident: ExtensionId, binding: Binding) -> Device:
 
 def _rekey_device(tx: Transaction, handset: Handset) -> None:
     """What the handset was given stops working, whether it fetches again or not."""
-    device = _own_device(tx.model, handset)
+    device = own_device(tx.model, handset)
     if device is not None:
         tx.put(rekeyed(device))
 
@@ -281,7 +276,7 @@ async def rotate(
     async with store.transaction(by.actor) as tx:
         handset = require_handset(tx.model, mac)
         require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
-        device = _own_device(tx.model, handset)
+        device = own_device(tx.model, handset)
         if sip and device is None and not access:
             raise IllegalTransition(
                 f"Nobody is logged in at handset {handset.mac}: there is no SIP password."
@@ -313,7 +308,7 @@ async def retire(store: Store, by: By, mac: str) -> Saved[Handset]:
     async with store.transaction(by.actor) as tx:
         handset = require_handset(tx.model, mac)
         require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
-        device = _own_device(tx.model, handset)
+        device = own_device(tx.model, handset)
         if device is not None:
             tx.put(settled(device))
         return _put(tx, _settled(handset))
@@ -335,11 +330,6 @@ def _settled(handset: Handset) -> Handset:
             "rotated_at": None,
         }
     )
-
-
-def _own_device(model: Model, handset: Handset) -> Device | None:
-    devices = model.devices.get((handset.org, handset.extension or ""), ())
-    return next((device for device in devices if device.id == handset.device), None)
 
 
 async def _revise(store: Store, by: By, mac: str, **changes: object) -> Saved[Handset]:

@@ -23,7 +23,16 @@ from control_plane.callpath.graph import outcome_of, parse_trace
 from control_plane.domain.extension import Device, Transport
 from control_plane.domain.model import Model
 from tests.calls.node import NodeUnderTest
-from tests.calls.scenario import OUTSIDE_FOR_BUSY, CallSpec, Scenario, build, device_id, is_outside, qualified
+from tests.calls.scenario import (
+    HANDSET,
+    OUTSIDE_FOR_BUSY,
+    CallSpec,
+    Scenario,
+    build,
+    device_id,
+    is_outside,
+    qualified,
+)
 
 TALK_S = 0.4
 LISTEN_TO_VOICEMAIL_S = 1.0
@@ -60,12 +69,15 @@ class Seen:
 
 @dataclass
 class Phones:
-    """The registered phones of a scenario, by "org/key"."""
+    """The registered phones of a scenario, by "org/key"; `neutral` those nobody is logged in at, by MAC."""
 
     engine: Engine
     by_extension: dict[str, list[Phone]] = field(default_factory=dict)
+    neutral: dict[str, Phone] = field(default_factory=dict)
 
     def of(self, name: str) -> Phone:
+        if name.startswith(HANDSET):
+            return self.neutral[name.removeprefix(HANDSET)]
         return self.by_extension[name][0]
 
 
@@ -92,19 +104,31 @@ class Player:
                 for phone in made:
                     if name not in unregistered:
                         assert phone.register() == 200, f"{name} registers"
+            for mac, handset in self.model.handsets.items():
+                account = self._sip_account(
+                    handset.neutral_user,
+                    handset.neutral_password.get_secret_value(),
+                    handset.neutral_transport,
+                )
+                phone = stack.enter_context(Phone(self.engine, account))
+                assert phone.register() == 200, f"the neutral line of {mac} registers"
+                phones.neutral[mac] = phone
             yield phones
 
     def account(self, device: Device) -> SipAccount:
         """The device's account at the node."""
+        return self._sip_account(device.id, device.sip_password.get_secret_value(), device.transport)
+
+    def _sip_account(self, user: str, password: str, transport: Transport) -> SipAccount:
         settings = self.node.lab.settings
-        tls = device.transport is Transport.TLS
+        tls = transport is Transport.TLS
         return SipAccount(
-            sip_user=device.id,
-            sip_password=device.sip_password.get_secret_value(),
+            sip_user=user,
+            sip_password=password,
             host=settings.sip_address,
             port=settings.sip_tls_port if tls else settings.sip_port,
-            transport=device.transport.value,
-            srtp=device.srtp,
+            transport=transport.value,
+            srtp=tls,
             ca_file=self.node.lab.lab.certificate_authority if tls else None,
             local_address="127.0.0.1",
         )

@@ -19,6 +19,7 @@ from control_plane.callpath.explain import (
     CallerId,
     Circumstances,
     Explanation,
+    HandsetCaller,
     InsideCaller,
     OutsideCaller,
     explain,
@@ -34,12 +35,15 @@ from control_plane.domain.entities import (
 )
 from control_plane.domain.extension import Device, DeviceKind, Extension, Forwarding, NoAnswer, Transport
 from control_plane.domain.groups import CallGroup, Destination, MainNumber, Strategy
+from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 
 FOLDER = Path(__file__).parent / "scenarios"
 SITE = "sg"
 TRUNK = "carrier"
+HANDSET = "handset:"
+"""Before the MAC in `from`: a call from the neutral line of that handset."""
 OUTSIDE_FOR_BUSY = "+6567770000"
 """What an extension calls when a scenario wants it to be in a call."""
 
@@ -89,6 +93,13 @@ class MainSpec(Strict):
     ring_timeout_s: int = 5
 
 
+class HandsetSpec(Strict):
+    """One handset nobody is logged in at."""
+
+    name: str = "Lobby"
+    transport: Transport = Transport.UDP
+
+
 class Expected(Strict):
     """What a scenario's author says must happen; traces are compared whole, so they are not repeated here."""
 
@@ -121,6 +132,7 @@ class Scenario(Strict):
     rows: tuple[str, ...] = ()
     extensions: dict[str, ExtensionSpec]
     groups: dict[str, GroupSpec] = {}
+    handsets: dict[str, HandsetSpec] = {}
     main: MainSpec | None = None
     neighbour: dict[str, ExtensionSpec] = {}
     neighbour_groups: dict[str, GroupSpec] = {}
@@ -202,6 +214,7 @@ def build(
                 reception=scenario.reception,
             )
         ],
+        handsets=[_handset(org, mac, spec) for mac, spec in scenario.handsets.items()],
         extensions=extensions,
         devices=devices,
         numbers=numbers,
@@ -233,7 +246,25 @@ def _device(org: str, key: str, spec: ExtensionSpec, kind: DeviceKind) -> Device
     )
 
 
-def _stamp(org: str, key: str, kind: DeviceKind) -> str:
+def _handset(org: str, mac: str, spec: HandsetSpec) -> Handset:
+    stamp = _stamp(org, mac, "neutral")
+    return Handset(
+        mac=mac,
+        model="T54W",
+        org=org,
+        site=SITE,
+        name=spec.name,
+        token=SecretStr(stamp[:40]),
+        http_user=stamp[:12],
+        http_password=SecretStr(stamp[:24]),
+        admin_password=SecretStr(stamp[24:48]),
+        neutral_user=f"n{stamp[:11]}",
+        neutral_password=SecretStr(stamp[12:36]),
+        neutral_transport=spec.transport,
+    )
+
+
+def _stamp(org: str, key: str, kind: str) -> str:
     return hashlib.sha256(f"{org}/{key}/{kind}".encode()).hexdigest()
 
 
@@ -252,6 +283,8 @@ def caller_of(scenario: Scenario, spec: CallSpec) -> CallerId:
     """Who calls: "+65..." or "anonymous" from outside, else an extension ("b/200": of the neighbour)."""
     if spec.caller == "anonymous":
         return OutsideCaller(TRUNK, None)
+    if spec.caller.startswith(HANDSET):
+        return HandsetCaller(spec.caller.removeprefix(HANDSET))
     if is_outside(spec.caller):
         return OutsideCaller(TRUNK, spec.caller)
     return InsideCaller(*qualified(scenario, spec.caller).split("/"))
