@@ -11,7 +11,8 @@ from control_plane.render.handsets.setup import Codec, Dtmf, HandsetSetup, KeyKi
 from tests.handsets.boot import Asking, Boot, BootFailed, Fetch, Provisioning
 from tests.handsets.told import OTHER, Files, Limits, Told, ToldKey, ToldLine, accounts_of
 
-_PAGES = {"X4U": 6, "X6U": 12, "V65": 1}
+_PAGES = {"X4U": 6, "X4U Pro": 6, "X5U": 6, "X5U Pro": 6, "X6U": 12, "X6U Pro": 12, "X210": 32, "X210i": 32}
+"""Keys on a page of the side screen; models that are not here have none."""
 _TRANSPORTS = {"0": Transport.UDP, "1": Transport.TCP, "3": Transport.TLS}
 _SRTP = {"0": Srtp.OFF, "1": Srtp.OPTIONAL, "2": Srtp.REQUIRED}
 _DTMF = {"0": Dtmf.INBAND, "1": Dtmf.RFC4733, "2": Dtmf.INFO}
@@ -114,7 +115,7 @@ def _read(files: Files, mac: str, model: str) -> Told:
             for line in root.iterfind("sip/line")
             if text(line, "EnableReg") == "1"
         },
-        keys=_keys(root, _PAGES[model]),
+        keys=_keys(root, _PAGES.get(model, 1)),
         url=text(root, "ap/FlashServerIP"),
         user=text(root, "ap/DefaultUsername"),
         password=text(root, "ap/DefaultPassword"),

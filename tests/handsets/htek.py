@@ -18,7 +18,10 @@ _SRTP = {"0": Srtp.OFF, "1": Srtp.OPTIONAL, "2": Srtp.REQUIRED}
 _DTMF = {"0": Dtmf.RFC4733, "1": Dtmf.INBAND, "2": Dtmf.INFO}
 _CODECS = {"0": Codec.PCMU, "8": Codec.PCMA, "9": Codec.G722}
 _KEYS = {"1": KeyKind.LINE, "2": KeyKind.SPEED_DIAL, "3": KeyKind.BLF, "21": KeyKind.DND}
-_OFFSETS = {"18": -300, "26": -210, "33": 0, "49": 60, "89": 480, "93": 540, "96": 600, "100": 630}
+_OFFSETS = {
+    "18": -300, "26": -210, "30": -180, "33": 0, "49": 60, "84": 330, "89": 480, "93": 540, "96": 600,
+    "100": 630, "102": 720,
+}  # fmt: skip
 _BUSY = {
     "f1=425@-24,c=480/480;": "DE",
     "f1=480@-24,f2=620@-24,c=500/500;": "US",

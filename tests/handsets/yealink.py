@@ -15,7 +15,15 @@ from tests.handsets.told import OTHER, Files, Limits, Told, ToldKey, ToldLine
 HEADER = "#!version:1.0.0.1"
 MANY = "static.security.user_password"
 _LINE = re.compile(r"([a-z][A-Za-z0-9_.]*) = (.+)")
-_HARDWARE = {"T31G": "124", "T46U": "108", "T54W": "96", "W70B": "146"}
+_HARDWARE = {
+    "T19P E2": "53", "T21P E2": "52", "T23G": "44", "T27G": "69", "T29G": "46", "T30P": "127", "T31G": "123",
+    "T33G": "124", "T34W": "171", "T40P": "54", "T40G": "76", "T41P": "36", "T41S": "68", "T41U": "116",
+    "T42G": "29", "T42S": "67", "T42U": "116", "T43U": "107", "T46G": "28", "T46S": "66", "T46U": "108",
+    "T48G": "35", "T48S": "65", "T48U": "109", "T53": "95", "T53W": "95", "T54S": "70", "T54W": "96",
+    "T57W": "97", "T58W": "150", "T77U": "185", "T85W": "185", "T87W": "185", "CP920": "78", "CP960": "73",
+    "W52P": "25", "W60B": "77", "W70B": "146",
+}  # fmt: skip
+"""Of the common file and of the firmware; a second list than the catalogue's, except for the newest four."""
 
 _TRANSPORTS = {"0": Transport.UDP, "1": Transport.TCP, "2": Transport.TLS}
 _SRTP = {"0": Srtp.OFF, "1": Srtp.OPTIONAL, "2": Srtp.REQUIRED}

@@ -91,13 +91,6 @@ def test_what_a_family_supports_is_in_its_files(family: str) -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("model", [model.name for model in CATALOGUE.models])
-def test_every_model_renders_with_all_its_lines_and_keys_and_with_none(model: str) -> None:
-    entry = CATALOGUE.model(model)
-    render_handset(full(model, lines=tuple(line(index) for index in range(1, entry.lines + 1))))
-    render_handset(full(model, lines=(), keys=(), contacts=(), ntp_servers=(), digit_patterns=()))
-
-
 @pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
 def test_common_files_are_the_same_for_every_handset(family: str, model: str) -> None:
     one = full(model)
