@@ -158,15 +158,23 @@ def _put(db: sqlite3.Connection, mac: str, publication: Publication) -> None:
 def _read(db: sqlite3.Connection, names: Collection[str] | None) -> dict[str, str]:
     with db:
         db.execute("BEGIN")  # devices and files of one moment
-        if names is None:
-            return _texts(db.execute(_DEVICES), db.execute(_FILES))
-        macs = [name for name in names if not name.startswith(COMMON)]
-        common = {name.removeprefix(COMMON) for name in names if name.startswith(COMMON)}
-        devices = [row for part in _parts(macs) for row in db.execute(_among(_DEVICES, part), part)]
-        found = [row for part in _parts(macs) for row in db.execute(_among(_FILES, part), part)]
+        everything = _names(db) if names is None else names
+        macs = [name for name in everything if not name.startswith(COMMON)]
+        common = {name.removeprefix(COMMON) for name in everything if name.startswith(COMMON)}
+        texts: dict[str, str] = {}
+        for part in _parts(macs):  # the files of all handsets at once would be hundreds of MB
+            texts |= _texts(db.execute(_among(_DEVICES, part), part), db.execute(_among(_FILES, part), part))
         if common:
-            found += [row for row in db.execute(f"{_FILES} WHERE mac = ''") if row[1] in common]
-        return _texts(devices, found)
+            found = (row for row in db.execute(f"{_FILES} WHERE mac = ''") if row[1] in common)
+            texts |= _texts((), found)
+        return texts
+
+
+def _names(db: sqlite3.Connection) -> list[str]:
+    """Of every handset and every common file that is there, and of handsets that left files behind."""
+    macs = db.execute("SELECT mac FROM devices UNION SELECT mac FROM files WHERE mac != ''")
+    common = db.execute("SELECT name FROM files WHERE mac = ''")
+    return [*(str(mac) for (mac,) in macs), *(f"{COMMON}{name}" for (name,) in common)]
 
 
 def _parts(macs: Sequence[str]) -> Iterator[Sequence[str]]:

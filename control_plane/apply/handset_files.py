@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
-from control_plane.plan.changes import digest
 from control_plane.render.artefacts import ArtefactKey, Holder, Rendered, Unit, UnitKind
 from control_plane.render.handsets.assemble import Inside, Place, inside_of
 from control_plane.render.handsets.publication import publication_of
@@ -17,6 +16,7 @@ from control_plane.render.handsets.publishing import (
     render_publication,
     touched_handsets,
 )
+from control_plane.render.packed import digest
 
 FIRST = 1
 

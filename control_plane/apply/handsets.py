@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from control_plane.domain.entities import Leftover
 from control_plane.domain.model import ExtensionId
-from control_plane.plan.changes import digest
 from control_plane.ports import NodeLink
+from control_plane.render.packed import digest
 
 JOURNAL = "journal"
 """Rows `journal/<org>/<extension>/<field>/<uniqueid>`."""

@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from control_plane.apply.desired import Desired, Source
 from control_plane.apply.holdings import Holdings
 from control_plane.apply.outcome import Applied, Outcome
-from control_plane.plan.changes import diff, digest
+from control_plane.plan.changes import diff
 from control_plane.plan.plan import Plan, make_plan
 from control_plane.render.artefacts import ArtefactKey, Unit
+from control_plane.render.packed import digest
 
 SUPERSEDED_S = 10.0
 """How long a replaced value is remembered; AstDB commits about once a second (Asterisk 22 main/db.c)."""

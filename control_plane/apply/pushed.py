@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from control_plane.apply.taskbook import TaskBook
-from control_plane.plan.changes import digest
 from control_plane.ports import Store
 from control_plane.render.artefacts import ArtefactKey, Holder
+from control_plane.render.packed import digest
 
 FLUSH_MAX = 2000
 """Digests written in one transaction: about 20 ms during which no request can write."""

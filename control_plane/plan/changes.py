@@ -5,15 +5,12 @@ A value is compared as a whole string: rendering is byte-stable, so equal meanin
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from control_plane.render.artefacts import ArtefactKey
-
-DIGEST_CHARS = 32
-"""128 bits: enough that two values of one artefact never share a digest by accident."""
+from control_plane.render.packed import digest
 
 
 class Drift(StrEnum):
@@ -36,11 +33,6 @@ class Change:
     before: str | None = field(repr=False)
     after: str | None = field(repr=False)
     drift: Drift
-
-
-def digest(value: str) -> str:
-    """The name of a value that can be stored without storing the value."""
-    return hashlib.sha256(value.encode()).hexdigest()[:DIGEST_CHARS]
 
 
 def classify(

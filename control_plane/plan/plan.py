@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from control_plane.plan.changes import DIGEST_CHARS, Change, Drift, digest
+from control_plane.plan.changes import Change, Drift
 from control_plane.plan.steps import Step, order
 from control_plane.plan.wording import diff_lines
 from control_plane.render.artefacts import ArtefactKey, Unit
+from control_plane.render.packed import DIGEST_CHARS, digest
 
 MASS_REMOVAL_MIN = 50
 """Fewer foreign artefacts than this are somebody's edit, and go as any drift does."""

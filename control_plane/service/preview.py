@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from control_plane.domain.extension import Extension
 from control_plane.domain.model import ExtensionId, Model
-from control_plane.plan.changes import diff, digest
+from control_plane.plan.changes import diff
 from control_plane.plan.plan import Plan, make_plan
 from control_plane.ports import Store
 from control_plane.render.artefacts import ArtefactKey, Unit
+from control_plane.render.packed import digest
 from control_plane.render.units import render_unit, touched
 from control_plane.service.extensions import revise
 from control_plane.service.rules import require_extension

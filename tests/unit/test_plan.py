@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from control_plane.plan.changes import Change, Drift, classify, diff, digest
+from control_plane.plan.changes import Change, Drift, classify, diff
 from control_plane.plan.plan import make_plan, step_as_dict
 from control_plane.plan.steps import Op, Phase, order
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, UnitKind
+from control_plane.render.packed import digest
 from tests.unit.asterisk_model import row
 
 EXTENSION = Unit(UnitKind.EXTENSION, ("acme", "100"))

@@ -5,9 +5,10 @@ from functools import reduce
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.plan.changes import Drift, diff, digest
+from control_plane.plan.changes import Drift, diff
 from control_plane.plan.plan import Plan, make_plan
 from control_plane.plan.steps import Op
+from control_plane.render.packed import digest
 from tests.unit.asterisk_model import State, after_step, dangling, row, worlds
 
 

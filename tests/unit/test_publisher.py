@@ -17,6 +17,7 @@ from control_plane.plan.changes import Drift
 from control_plane.plan.plan import step_as_dict
 from control_plane.render.handsets.assemble import Place
 from control_plane.render.handsets.publication import publication_of
+from control_plane.render.packed import pack, unpack
 from tests.contract.fake_published import FakePublished
 from tests.unit.handset_models import MAC, NEXT_YEAR, OTHER, PLACE, handset, handset_model
 from tests.unit.pushing import DEADLINE_S, MemoryStore, extension
@@ -83,6 +84,13 @@ async def running(made: Desk) -> AsyncIterator[Desk]:
         await asyncio.wait([task])
 
 
+def edited(published: str, old: str, new: str) -> str:
+    """As somebody with an editor would leave a publication."""
+    text = unpack(published)
+    assert old in text
+    return pack(text.replace(old, new))
+
+
 async def test_a_first_apply_publishes_everything_and_a_second_nothing() -> None:
     made = desk()
     plan = await made.publisher.plan()
@@ -146,7 +154,7 @@ async def test_an_edited_and_a_lost_handset_are_found_and_put_back() -> None:
     made = desk()
     await made.publisher.apply()
     good = dict(made.published.texts)
-    made.published.texts[MAC] = good[MAC].replace("Ada", "Eve")
+    made.published.texts[MAC] = edited(good[MAC], "Ada", "Eve")
     del made.published.texts[OTHER]
     plan = await made.publisher.plan()
     assert {step.key.name: step.drift for step in plan.steps} == {MAC: Drift.EDITED, OTHER: Drift.LOST}
@@ -158,7 +166,7 @@ async def test_an_edited_and_a_lost_handset_are_found_and_put_back() -> None:
 async def test_a_removed_handset_is_withdrawn_and_a_foreign_one_too() -> None:
     made = desk()
     await made.publisher.apply()
-    made.published.texts["aa11bb22cc33"] = made.published.texts[OTHER].replace("cd" * 20, "ef" * 20)
+    made.published.texts["aa11bb22cc33"] = edited(made.published.texts[OTHER], "cd" * 20, "ef" * 20)
     made.store.remove(handset())
     plan = await made.publisher.plan()
     assert {(step.op.value, step.key.name) for step in plan.steps} == {
@@ -218,7 +226,7 @@ async def test_a_model_that_knows_nothing_withdraws_nothing_unasked() -> None:
     await made.publisher.apply()
     sample = made.published.texts[MAC]
     for number in range(60):
-        made.published.texts[f"aa{number:010x}"] = sample.replace(MAC, f"aa{number:010x}")
+        made.published.texts[f"aa{number:010x}"] = edited(sample, MAC, f"aa{number:010x}")
     empty = desk(before=made)
     empty.store.remove(handset(), handset(OTHER, "101"))
     async with running(empty):

@@ -6,7 +6,8 @@ from pydantic import SecretStr
 
 from control_plane.apply.handsets import pin_changed_by_phone
 from control_plane.domain.extension import NoAnswer, NoAnswerAction
-from control_plane.plan.changes import Drift, digest
+from control_plane.plan.changes import Drift
+from control_plane.render.packed import digest
 from tests.unit.pushing import Bench, bench, following, mailbox_lines, running
 
 DND = "ext/acme/100/dnd"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from control_plane.errors import UnsafeValue
 
@@ -20,6 +21,7 @@ class DigitPattern:
     open_ended: bool
 
 
+@lru_cache(maxsize=1024)  # most handsets have the patterns of their colleagues
 def parse_pattern(text: str) -> DigitPattern:
     """The parts of one pattern.
 

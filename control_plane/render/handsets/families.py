@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
 
 from pydantic import SecretStr
 
@@ -26,7 +27,7 @@ from control_plane.render.handsets import (
 from control_plane.render.handsets.catalogue import Catalogue, load_models
 from control_plane.render.handsets.family import CatalogueModel, Family
 from control_plane.render.handsets.formats import PEM_TYPE
-from control_plane.render.handsets.setup import HandsetFile, HandsetSetup, KeyKind, LineSetup, Srtp
+from control_plane.render.handsets.setup import Contact, HandsetFile, HandsetSetup, KeyKind, LineSetup, Srtp
 from control_plane.render.templates import safe
 
 FAMILIES: tuple[Family, ...] = (
@@ -94,25 +95,50 @@ def _texts(value: object, name: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, tuple):
         for number, item in enumerate(value, 1):
             yield from _texts(item, f"{name}.{number}")
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _texts(getattr(value, field.name), f"{name}.{field.name}".removeprefix("."))
+    else:
+        kind: type = type(value)
+        for field in _fields_of(kind):
+            yield from _texts(getattr(value, field), f"{name}.{field}".removeprefix("."))
+
+
+@lru_cache(maxsize=32)
+def _fields_of(kind: type) -> tuple[str, ...]:
+    """The fields of a part of a set-up that may hold text; contacts are looked at by themselves."""
+    return tuple(one.name for one in fields(kind) if one.name != "contacts") if is_dataclass(kind) else ()
+
+
+@lru_cache(maxsize=64)
+def _require_contacts(contacts: tuple[Contact, ...]) -> None:
+    """Once for all handsets of an organisation: they are most of what a handset is told."""
+    for number, contact in enumerate(contacts, 1):
+        safe(f"contacts.{number}.name", contact.name)
+        _require_dialled(f"contacts.{number}.number", contact.number)
+
+
+@lru_cache(maxsize=8)
+def _require_pem(text: str) -> None:
+    for line in text.splitlines():
+        if not _PEM_LINE.fullmatch(line):
+            raise UnsafeValue("server.ca_pem", "must be certificates in PEM and nothing else")
+
+
+def _require_dialled(field: str, text: str) -> None:
+    if not _DIALLED.fullmatch(text):
+        raise UnsafeValue(field, "must be digits, *, # and + only")
 
 
 def _require_expressible(setup: HandsetSetup, model: CatalogueModel, family: Family) -> None:
     for name, text in _texts(setup, ""):
         if name != "server.ca_pem":
             safe(name, text)
-    for line in setup.server.ca_pem.splitlines():
-        if not _PEM_LINE.fullmatch(line):
-            raise UnsafeValue("server.ca_pem", "must be certificates in PEM and nothing else")
+    _require_pem(setup.server.ca_pem)
+    _require_contacts(setup.contacts)
     if not family.softphone and not _MAC.fullmatch(setup.mac):
         raise UnsafeValue("mac", "must be 12 lower-case hex digits")
     for each in setup.lines:
         _require_line(each, family)
     for field, dialled in _dialled(setup):
-        if not _DIALLED.fullmatch(dialled):
-            raise UnsafeValue(field, "must be digits, *, # and + only")
+        _require_dialled(field, dialled)
     _require_numbered("lines", [line.index for line in setup.lines], model.lines, model)
     _require_numbered("keys", [key.index for key in setup.keys], model.keys, model)
 
@@ -133,8 +159,6 @@ def _require_line(line: LineSetup, family: Family) -> None:
 def _dialled(setup: HandsetSetup) -> Iterator[tuple[str, str]]:
     for key in setup.keys:
         yield f"keys.{key.index}.value", key.value
-    for number, contact in enumerate(setup.contacts, 1):
-        yield f"contacts.{number}.number", contact.number
     for number, emergency in enumerate(setup.emergency, 1):
         yield f"emergency.{number}", emergency
     for line in setup.lines:

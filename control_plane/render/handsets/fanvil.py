@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
-from control_plane.render.handsets.formats import XML_TYPE, render_xml, split_address
+from control_plane.render.handsets.formats import XML_TYPE, render_book, render_xml, split_address
 from control_plane.render.handsets.setup import (
     Codec,
     Dtmf,
@@ -128,7 +128,7 @@ def _render(setup: HandsetSetup, model: CatalogueModel) -> tuple[HandsetFile, ..
         ),
     ]
     if setup.contacts:
-        book = render_xml("fanvil/directory.xml.j2", {"contacts": setup.contacts})
+        book = render_book("fanvil/directory.xml.j2", setup.contacts)
         files.append(HandsetFile(DIRECTORY, book, XML_TYPE))
     return tuple(files)
 

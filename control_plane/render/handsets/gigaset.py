@@ -13,7 +13,7 @@ from control_plane.domain.extension import Transport
 from control_plane.errors import UnsafeValue
 from control_plane.render.handsets.codecs import usable
 from control_plane.render.handsets.family import CatalogueModel, Family, Fetch, HttpLogin, Step
-from control_plane.render.handsets.formats import XML_TYPE, render_xml, split_address
+from control_plane.render.handsets.formats import XML_TYPE, render_book, render_xml, split_address
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetFile, HandsetSetup, LineSetup, Srtp
 from control_plane.render.handsets.zones import zone_rules
 
@@ -204,7 +204,7 @@ def _nx70_values(setup: HandsetSetup, model: CatalogueModel) -> dict[str, object
 def _directory(setup: HandsetSetup) -> tuple[HandsetFile, ...]:
     if not setup.contacts:
         return ()
-    content = render_xml("gigaset/directory.xml.j2", {"contacts": setup.contacts})
+    content = render_book("gigaset/directory.xml.j2", setup.contacts)
     return (HandsetFile(DIRECTORY, content, XML_TYPE),)
 
 

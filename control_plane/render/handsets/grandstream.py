@@ -12,7 +12,7 @@ from control_plane.domain.extension import Transport
 from control_plane.errors import UnsafeValue
 from control_plane.render.handsets.digits import grandstream_map
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
-from control_plane.render.handsets.formats import XML_TYPE, render_xml
+from control_plane.render.handsets.formats import XML_TYPE, render_book, render_xml
 from control_plane.render.handsets.grandstream_numbers import (
     GXP_ACCOUNTS,
     GXP_KEYS,
@@ -92,7 +92,7 @@ def _files(
         HandsetFile(name, bootstrap, XML_TYPE, secret=True, bootstrap=True),
     ]
     if phonebook and setup.contacts:
-        book = render_xml("grandstream/phonebook.xml.j2", {"contacts": setup.contacts})
+        book = render_book("grandstream/phonebook.xml.j2", setup.contacts)
         files.append(HandsetFile(PHONEBOOK, book, XML_TYPE))
     return tuple(files)
 

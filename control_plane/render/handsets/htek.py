@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.digits import grandstream_map
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
-from control_plane.render.handsets.formats import XML_TYPE, render_xml
+from control_plane.render.handsets.formats import XML_TYPE, render_book, render_xml
 from control_plane.render.handsets.setup import (
     Codec,
     Dtmf,
@@ -232,8 +232,8 @@ def _render(setup: HandsetSetup, model: CatalogueModel) -> tuple[HandsetFile, ..
         HandsetFile(name, bootstrap, XML_TYPE, secret=True, bootstrap=True),
     ]
     if setup.contacts:
-        values = {"directory_name": setup.directory_name, "contacts": setup.contacts}
-        files.append(HandsetFile(DIRECTORY, render_xml("htek/directory.xml.j2", values), XML_TYPE))
+        book = render_book("htek/directory.xml.j2", setup.contacts, setup.directory_name)
+        files.append(HandsetFile(DIRECTORY, book, XML_TYPE))
     return tuple(files)
 
 

@@ -1,7 +1,7 @@
 """What the published store holds of one handset, or of all: as one text that can be compared and told.
 
-The text is JSON with sorted names, so equal meaning is equal text; the adapter makes rows of it and reads
-them back into the same text.
+The text is JSON with sorted names, packed, so equal meaning is equal text; the adapter makes rows of it and
+reads them back into the same text.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from control_plane.domain.handsets import SECRET_MIN
 from control_plane.render.handsets.setup import HandsetFile
+from control_plane.render.packed import pack, unpack
 
 COMMON = "common/"
 """Before the name of a file that is the same for every handset; a handset's own is called by its MAC."""
@@ -39,7 +40,8 @@ class Publication:
     def text(self) -> str:
         """The one text of this publication."""
         files = {slot(file): _file_as_json(file) for file in self.files}
-        return json.dumps({"device": dict(self.device), "files": files}, sort_keys=True, ensure_ascii=False)
+        whole = {"device": dict(self.device), "files": files}
+        return pack(json.dumps(whole, sort_keys=True, ensure_ascii=False))
 
 
 def slot(file: HandsetFile) -> str:
@@ -53,7 +55,7 @@ def publication_of(text: str) -> Publication:
     Raises:
         ValueError: it is no such text.
     """
-    parsed = json.loads(text)
+    parsed = json.loads(unpack(text))
     return Publication(
         parsed["device"], tuple(_file_of(name, found) for name, found in parsed["files"].items())
     )

@@ -27,7 +27,9 @@ Insides = Callable[[str], Inside]
 def handset_units(model: Model) -> Iterator[Unit]:
     """What is common first: a handset may ask for it as soon as its own files are there."""
     yield COMMON_UNIT
-    yield from (Unit(UnitKind.HANDSET, (mac,)) for mac in model.handsets)
+    # Colleagues one after the other: they share what is rendered once for their organisation.
+    colleagues = sorted(model.handsets.values(), key=lambda handset: (handset.org, handset.mac))
+    yield from (Unit(UnitKind.HANDSET, (handset.mac,)) for handset in colleagues)
 
 
 def render_publication(model: Model, unit: Unit, place: Place, insides: Insides, sequence: int) -> Rendered:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -84,9 +85,8 @@ class KeySetup:
     line: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """One line of the directory."""
+class Contact(NamedTuple):
+    """One line of the directory. A tuple, because a directory is looked up by its contents (formats.py)."""
 
     name: str
     number: str

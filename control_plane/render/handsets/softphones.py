@@ -12,7 +12,13 @@ from collections.abc import Callable
 
 from control_plane.render.handsets.codecs import usable
 from control_plane.render.handsets.family import CatalogueModel, Family, Fetch, HttpLogin, Step
-from control_plane.render.handsets.formats import XML_TYPE, render_text, render_xml, split_address
+from control_plane.render.handsets.formats import (
+    XML_TYPE,
+    render_book,
+    render_text,
+    render_xml,
+    split_address,
+)
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetFile, HandsetSetup, LineSetup, Srtp
 
 Renderer = Callable[[HandsetSetup, CatalogueModel], tuple[HandsetFile, ...]]
@@ -155,7 +161,7 @@ def _render_microsip(setup: HandsetSetup, model: CatalogueModel) -> tuple[Handse
     text = render_text("microsip/microsip.ini.j2", values).decode().replace("\n", "\r\n")
     files = [HandsetFile(MICROSIP_FILE, BOM_UTF16_LE + text.encode("utf-16-le"), INI_TYPE, secret=True)]
     if setup.contacts:
-        contacts = render_xml("microsip/contacts.xml.j2", {"contacts": setup.contacts})
+        contacts = render_book("microsip/contacts.xml.j2", setup.contacts)
         files.append(HandsetFile(MICROSIP_CONTACTS, contacts, XML_TYPE))
     return tuple(files)
 

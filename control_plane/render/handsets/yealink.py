@@ -8,7 +8,7 @@ from __future__ import annotations
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.digits import mgcp_map
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
-from control_plane.render.handsets.formats import TEXT_TYPE, XML_TYPE, render_text, render_xml, split_address
+from control_plane.render.handsets.formats import TEXT_TYPE, XML_TYPE, render_book, render_text, split_address
 from control_plane.render.handsets.setup import (
     Codec,
     Dtmf,
@@ -147,8 +147,8 @@ def _files(setup: HandsetSetup, model: CatalogueModel, template: str) -> tuple[H
         common = render_text("yealink/common.cfg.j2", {})
         files.append(HandsetFile(f"y{model.hardware_code:0>12}.cfg", common, TEXT_TYPE, common=True))
     if setup.contacts:
-        values = {"directory_name": setup.directory_name, "contacts": setup.contacts}
-        files.append(HandsetFile(DIRECTORY, render_xml("yealink/directory.xml.j2", values), XML_TYPE))
+        book = render_book("yealink/directory.xml.j2", setup.contacts, setup.directory_name)
+        files.append(HandsetFile(DIRECTORY, book, XML_TYPE))
     return tuple(files)
 
 
