@@ -33,6 +33,7 @@ from control_plane.render.handsets.publishing import (
     touched_handsets,
 )
 from control_plane.render.handsets.setup import HandsetFile, HandsetSetup, KeyKind, Srtp
+from control_plane.render.packed import unpack
 from tests.unit.handset_models import MAC, OTHER, PLACE, TOKEN, handset, handset_model
 from tests.unit.pushing import NUMBER, SITE, MemoryStore, device, extension
 
@@ -250,5 +251,5 @@ def test_a_handset_keeps_its_own_rules(values: dict[str, object]) -> None:
 
 
 async def test_text_of_a_publication_is_json_with_sorted_names() -> None:
-    text = (await published()).text()
+    text = unpack((await published()).text())
     assert text == json.dumps(json.loads(text), sort_keys=True, ensure_ascii=False)
