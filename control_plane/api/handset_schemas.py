@@ -15,6 +15,7 @@ from control_plane.domain.entities import Key, Label, Language, Slug
 from control_plane.domain.extension import DeviceKind, Transport
 from control_plane.domain.handsets import MAX_KEYS, MAX_NETWORKS, SECRET_MAX, SECRET_MIN, CertificatePolicy
 from control_plane.observe.registrations import Reach
+from control_plane.service.csv_lists import IMPORT_CHARACTERS_MAX, LineOutcome
 from control_plane.service.handset_status import Sync
 from control_plane.service.handsets import WINDOW_MAX_MINUTES, WINDOW_MIN_MINUTES
 
@@ -130,6 +131,44 @@ class HandsetIn(_HandsetFields, total=False):
     model: Required[ModelText]
     site: Required[Slug]
     login: LoginIn | None
+
+
+@strict
+class HandsetListIn(TypedDict, total=False):
+    """A list of handsets."""
+
+    csv: Required[
+        Annotated[
+            str,
+            Field(
+                max_length=IMPORT_CHARACTERS_MAX,
+                description="mac,model,site,label,extension on each line; a heading may change the order.",
+            ),
+        ]
+    ]
+    dry_run: Annotated[StrictBool, Field(description="Say what would happen and write nothing.")]
+    partial: Annotated[StrictBool, Field(description="Set up the good lines although others are refused.")]
+
+
+class HandsetLineOut(Out):
+    """One line of an import."""
+
+    line: int
+    text: str
+    outcome: LineOutcome
+    mac: str | None = Field(description="Of the handset; null for a softphone.")
+    extension: str | None = Field(description="Who is logged in.")
+    why: str | None
+
+
+class HandsetListOut(BaseModel):
+    """What an import did, or would do."""
+
+    applied: bool
+    added: int
+    present: int
+    refused: int
+    lines: list[HandsetLineOut]
 
 
 @strict

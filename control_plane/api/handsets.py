@@ -13,6 +13,9 @@ from control_plane.api.handset_schemas import (
     FileContentOut,
     FileOut,
     HandsetIn,
+    HandsetLineOut,
+    HandsetListIn,
+    HandsetListOut,
     HandsetOut,
     HandsetPatch,
     LinkOut,
@@ -28,7 +31,9 @@ from control_plane.api.paging import Listing, Paged
 from control_plane.domain.extension import DeviceKind
 from control_plane.domain.handsets import Handset
 from control_plane.ports import EntityKind
+from control_plane.service import handset_import
 from control_plane.service import handsets as use_cases
+from control_plane.service.csv_lists import LineOutcome
 from control_plane.service.handset_status import HandsetStatus
 from control_plane.service.handset_view import catalogue
 from control_plane.service.handsets import Binding, require_handset
@@ -62,6 +67,32 @@ async def create_handset(write: Creating, org: str, body: Annotated[HandsetIn, B
     )
     write.done(saved, f"/organisations/{org}/handsets/{saved.entity.mac}")
     return await _status(write.ports, saved.entity)
+
+
+@handsets.post("/import", response_model=HandsetListOut, responses=documents.ACT)
+async def import_handsets(
+    write: Creating, org: str, body: Annotated[HandsetListIn, Body()]
+) -> HandsetListOut:
+    """Set up the handsets of a list, with a report for each line.
+
+    Nothing is written when a line is refused, unless `partial` asks for the others.
+    """
+    report = await handset_import.import_handsets(
+        write.store,
+        write.by,
+        org,
+        body["csv"],
+        dry_run=body.get("dry_run", False),
+        partial=body.get("partial", False),
+    )
+    await write.changed()
+    return HandsetListOut(
+        applied=report.applied,
+        added=report.count(LineOutcome.ADDED),
+        present=report.count(LineOutcome.PRESENT),
+        refused=report.count(LineOutcome.REFUSED),
+        lines=[HandsetLineOut.model_validate(line) for line in report.lines],
+    )
 
 
 def _binding(login: Any) -> Binding:

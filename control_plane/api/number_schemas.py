@@ -12,8 +12,8 @@ from control_plane.api.schemas import E164, NumberOut, Out, strict
 from control_plane.domain.entities import Slug
 from control_plane.domain.voice import SERVICES_MAX
 from control_plane.service.allocation import RANGE_MAX
+from control_plane.service.csv_lists import IMPORT_CHARACTERS_MAX, LineOutcome
 from control_plane.service.pins import PinVerdict
-from control_plane.service.pool import IMPORT_CHARACTERS_MAX, LineOutcome
 
 Count = Annotated[int, Field(ge=1, le=RANGE_MAX, strict=True)]
 Services = Annotated[int, Field(ge=0, le=SERVICES_MAX, strict=True)]

@@ -63,7 +63,7 @@ _REMEDIES = {
     "machine's from secrets.json in the state directory.",
     404: "There is nothing at this address; the list of addresses is at /api/v1/openapi.json.",
     405: "This address does not take this method; see the Allow header.",
-    413: "The request body is too large: at most 64 KiB are taken, 2 MiB for a list of numbers.",
+    413: "The request body is too large: at most 64 KiB are taken, 2 MiB for a list of numbers or handsets.",
     415: "Send the body as application/json or application/merge-patch+json.",
 }
 

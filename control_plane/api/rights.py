@@ -176,6 +176,7 @@ RULES: Final[Mapping[str, Rule]] = {
     # handsets
     "list_handsets": Rule(READ, TENANT_READS),
     "create_handset": Rule(WRITE, TENANT_CHANGES),
+    "import_handsets": Rule(WRITE, TENANT_CHANGES),
     "get_handset": Rule(READ, TENANT_READS),
     "patch_handset": Rule(WRITE, TENANT_CHANGES),
     "delete_handset": Rule(WRITE, TENANT_CHANGES),

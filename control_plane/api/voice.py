@@ -29,6 +29,7 @@ from control_plane.domain.model import Model
 from control_plane.ports import EntityKind
 from control_plane.service import pool, voice_services
 from control_plane.service.allocation import allocate_some
+from control_plane.service.csv_lists import LineOutcome
 from control_plane.service.reading import model_with_version
 from control_plane.service.rules import require_organisation
 
@@ -61,9 +62,9 @@ async def import_numbers(write: Creating, site: str, body: Annotated[ImportIn, B
     await write.changed()
     return ImportOut(
         applied=report.applied,
-        added=report.count(pool.LineOutcome.ADDED),
-        present=report.count(pool.LineOutcome.PRESENT),
-        refused=report.count(pool.LineOutcome.REFUSED),
+        added=report.count(LineOutcome.ADDED),
+        present=report.count(LineOutcome.PRESENT),
+        refused=report.count(LineOutcome.REFUSED),
         lines=[ImportLineOut.model_validate(line) for line in report.lines],
     )
 

@@ -170,15 +170,16 @@ def handset_add(
     async def add(store: SqlStore) -> Saved[Handset]:
         found = (await store.snapshot()).model
         ident = extension_id(found, login, org) if login is not None else None
-        values["org"] = ident[0] if ident else _only(org, found.organisations, "--org")
-        values["site"] = found.extensions[ident].site if ident else _only(site, found.sites, "--site")
+        values["org"] = ident[0] if ident else only(org, found.organisations, "--org")
+        values["site"] = found.extensions[ident].site if ident else only(site, found.sites, "--site")
         binding = Binding(ident[1], kind, transport) if ident else None
         return await use_cases.create_handset(store, by(), values, binding)
 
     _changed(wiring, add, as_json)
 
 
-def _only(given: str | None, known: Any, option: str) -> str:
+def only(given: str | None, known: Any, option: str) -> str:
+    """What was given, or the only one there is. Raises: InvalidField."""
     if given is not None or len(known) != 1:
         if given is None:
             raise InvalidField(option, f"say which: {', '.join(sorted(known)) or 'there is none yet'}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +11,7 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import app, by, run
 from control_plane.cli.changing import await_force, say_force
+from control_plane.cli.lists import print_report, read_list, require_taken
 from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
 from control_plane.cli.references import outside_number
 from control_plane.domain.assignment import assignment_of
@@ -190,38 +189,18 @@ def number_import(
     as_json: JsonOption = False,
 ) -> None:
     """Put a list of numbers into the pool of a site, with a report of each line that is not simply added."""
-    report = run(_import(wire(), _read(file), site, dry_run=dry_run, partial=partial))
-    outcomes = {outcome.value: report.count(outcome) for outcome in pool.LineOutcome}
-    if as_json:
-        lines = [
-            {"line": x.line, "text": x.text, "outcome": x.outcome.value, "number": x.number, "why": x.why}
-            for x in report.lines
-        ]
-        print_json({"applied": report.applied, **outcomes, "lines": lines})
-    else:
-        odd = [x for x in report.lines if x.outcome is not pool.LineOutcome.ADDED]
-        if odd:
-            rows = ((str(x.line), x.text, x.outcome.value, x.why or "") for x in odd)
-            table("", ("line", "text", "outcome", "why"), rows)
-        counted = ", ".join(f"{count} {name}" for name, count in outcomes.items())
-        say(f"{counted}. {'Saved.' if report.applied else 'Nothing was saved.'}")
-    if outcomes["refused"] and not report.applied and not dry_run:
-        raise typer.Exit(1)
-
-
-def _read(file: str) -> str:
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return content.decode("utf-8-sig")
-    except OSError as exc:
-        raise InvalidField(file, f"cannot be read: {exc.strerror}") from None
-    except UnicodeDecodeError:
-        raise InvalidField(file, "is not UTF-8 text: save the list as CSV in UTF-8") from None
+    report = run(_import(wire(), read_list(file), site, dry_run=dry_run, partial=partial))
+    lines = [
+        {"line": x.line, "text": x.text, "outcome": x.outcome.value, "number": x.number, "why": x.why}
+        for x in report.lines
+    ]
+    print_report(report, lines, as_json)
+    require_taken(report, dry_run)
 
 
 async def _import(
     wiring: Wiring, text: str, site: str | None, *, dry_run: bool, partial: bool
-) -> pool.ImportReport:
+) -> pool.NumberReport:
     async with wiring.store() as store:
         where = site_named((await store.snapshot()).model, site)
         return await pool.import_numbers(store, by(), where, text, dry_run=dry_run, partial=partial)

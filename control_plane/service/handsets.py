@@ -13,16 +13,19 @@ from control_plane.domain.handsets import Handset, normal_mac
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import Conflict, IllegalTransition, InvalidField, UnknownEntity
 from control_plane.ports import Clock, EntityKind, Store, Transaction
-from control_plane.render.handsets.families import CATALOGUE
 from control_plane.service.credentials import (
     new_http_user,
     new_password,
-    new_softphone_id,
     new_token,
     new_window_id,
 )
 from control_plane.service.devices import doubled, new_device, rekeyed, settled
-from control_plane.service.messages import build
+from control_plane.service.handset_making import (
+    known_model,
+    new_handset,
+    next_phone_id,
+    require_room_for_keys,
+)
 from control_plane.service.neutral import first_neutral_line, logged_out, own_device
 from control_plane.service.rules import require_site, require_tenant
 from control_plane.service.writing import By, Saved, patched, require_version
@@ -74,21 +77,7 @@ async def create_handset(
 
     Raises: UnknownEntity, InvalidField, Conflict (there is one of this MAC, or no phone ID is free).
     """
-    secrets = {
-        "token": new_token(),
-        "http_user": new_http_user(),
-        "http_password": new_password(),
-        "admin_password": new_password(),
-    }
-    wanted: dict[str, object] = {**secrets, **values}
-    model_name = _known_model(str(values.get("model", "")))
-    wanted["model"] = model_name
-    if CATALOGUE.family(CATALOGUE.model(model_name)).softphone:
-        wanted["mac"] = new_softphone_id()
-    handset = build(Handset, wanted)
-    _require_room_for_keys(handset)
-    if handset.is_softphone is not CATALOGUE.family(CATALOGUE.model(model_name)).softphone:
-        raise InvalidField("mac", f"{model_name} is a phone: give the MAC address on its label")
+    handset = new_handset(values)
     async with store.transaction(by.actor) as tx:
         require_tenant(tx.model, handset.org)
         site = require_site(tx.model, handset.site)
@@ -99,21 +88,6 @@ async def create_handset(
         if binding is not None:
             handset = _logged_in(tx, handset, binding)
         return _put(tx, handset)
-
-
-def _known_model(name: str) -> str:
-    try:
-        return CATALOGUE.model(name).name
-    except UnknownEntity:
-        raise InvalidField(
-            "model", f"there is no handset model {name!r}: 'wirechief device models' lists them"
-        ) from None
-
-
-def _require_room_for_keys(handset: Handset) -> None:
-    room = CATALOGUE.model(handset.model).keys
-    if len(handset.keys) > room:
-        raise InvalidField("keys", f"{handset.model} has {room} programmable keys")
 
 
 def _put(tx: Transaction, handset: Handset) -> Saved[Handset]:
@@ -131,9 +105,9 @@ async def patch_handset(store: Store, by: By, mac: str, changes: Changes) -> Sav
         require_version(tx, by, EntityKind.HANDSET, (before.mac,))
         wanted = dict(changes)
         if wanted.get("model") is not None:
-            wanted["model"] = _known_model(str(wanted["model"]))
+            wanted["model"] = known_model(str(wanted["model"])).name
         after = patched(before, wanted, fixed=FIXED)
-        _require_room_for_keys(after)
+        require_room_for_keys(after)
         if after.site != before.site:
             require_site(tx.model, after.site)
             if after.device is not None:
@@ -183,8 +157,8 @@ async def log_out(store: Store, by: By, mac: str) -> Saved[Handset]:
         return _put(tx, logged_out(tx.model, handset))
 
 
-def _logged_in(tx: Transaction, handset: Handset, binding: Binding) -> Handset:
-    model = tx.model
+def require_can_log_in(model: Model, handset: Handset, binding: Binding) -> ExtensionId:
+    """The extension that is to log in. Raises: InvalidField, Conflict (its number is not active; R28)."""
     ident = (handset.org, binding.extension)
     extension = model.extensions.get(ident)
     if extension is None:
@@ -196,29 +170,32 @@ def _logged_in(tx: Transaction, handset: Handset, binding: Binding) -> Handset:
         )
     if not model.is_active(extension):
         raise Conflict(f"extension: the number of extension {extension.key} is not active (R28).")
+    return ident
+
+
+def _logged_in(tx: Transaction, handset: Handset, binding: Binding) -> Handset:
+    ident = require_can_log_in(tx.model, handset, binding)
     if handset.device is not None:
         _rekey_device(tx, handset)
-    device = _device(tx, ident, binding)
+    device = device_for(tx.model, ident, binding)
+    tx.put(device)
     other = tx.model.handset_of(device.id)
     if other is not None and other.mac != handset.mac:
         tx.put(logged_out(tx.model, other))
-    phone_id = handset.phone_id or free_phone_id(tx.model, handset.site)
-    return handset.model_copy(update={"extension": extension.key, "device": device.id, "phone_id": phone_id})
+    phone_id = handset.phone_id or next_phone_id(tx.model, handset.site)
+    return handset.model_copy(update={"extension": ident[1], "device": device.id, "phone_id": phone_id})
 
 
-def _device(tx: Transaction, ident: ExtensionId, binding: Binding) -> Device:
-    """The extension's device of the kind wanted, newly keyed; made when there is none."""
-    for device in tx.model.devices.get(ident, ()):
+def device_for(model: Model, ident: ExtensionId, binding: Binding) -> Device:
+    """The extension's device of the kind wanted, newly keyed; a new one when there is none. Not saved."""
+    for device in model.devices.get(ident, ()):
         if device.kind is binding.kind:
             found = rekeyed(device)
             if binding.transport is not None:
                 tls = binding.transport is Transport.TLS
                 found = found.model_copy(update={"transport": binding.transport, "srtp": tls})
-            tx.put(found)
             return found
-    made = new_device(ident, {"kind": binding.kind, "transport": binding.transport or Transport.TLS})
-    tx.put(made)
-    return made
+    return new_device(ident, {"kind": binding.kind, "transport": binding.transport or Transport.TLS})
 
 
 def _rekey_device(tx: Transaction, handset: Handset) -> None:
@@ -226,22 +203,6 @@ def _rekey_device(tx: Transaction, handset: Handset) -> None:
     device = own_device(tx.model, handset)
     if device is not None:
         tx.put(rekeyed(device))
-
-
-def free_phone_id(model: Model, site: str) -> int:
-    """The lowest phone ID of a site that no handset has.
-
-    Raises: Conflict when all are taken.
-    """
-    most = model.sites[site].provisioning.phone_ids
-    taken = {handset.phone_id for handset in model.handsets.values() if handset.site == site}
-    found = next((number for number in range(1, most + 1) if number not in taken), None)
-    if found is None:
-        raise Conflict(
-            f"All {most} phone IDs of site {site} are taken: log a handset out there, or raise "
-            "provisioning.phone_ids of the site."
-        )
-    return found
 
 
 # Enrolment and rotation.

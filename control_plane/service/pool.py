@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from io import StringIO
 
 from control_plane.domain.entities import PhoneNumber, Site
 from control_plane.domain.model import Model
@@ -14,22 +11,12 @@ from control_plane.domain.regions import is_e164, tidy
 from control_plane.errors import InvalidField
 from control_plane.ports import Store
 from control_plane.service.allocation import number_range
+from control_plane.service.csv_lists import ImportReport, LineOutcome, csv_list, shown
 from control_plane.service.provisioning import provisioning_problem
 from control_plane.service.rules import require_site
 from control_plane.service.writing import By
 
-IMPORT_LINES_MAX = 10_000
-IMPORT_CHARACTERS_MAX = 1_500_000
 HEADINGS = frozenset({"number", "e164"})
-_SHOWN_MAX = 40
-
-
-class LineOutcome(StrEnum):
-    """What becomes of one line of an import."""
-
-    ADDED = "added"
-    PRESENT = "present"  # in the pool of this site already: nothing to do
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +30,7 @@ class ImportLine:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """What an import did, or would do; `applied`: whether anything was written."""
-
-    lines: tuple[ImportLine, ...]
-    applied: bool = False
-
-    def count(self, outcome: LineOutcome) -> int:
-        """How many lines ended so."""
-        return sum(line.outcome is outcome for line in self.lines)
+NumberReport = ImportReport[ImportLine]
 
 
 async def add_range(store: Store, by: By, site_id: str, first: str, last: str) -> tuple[PhoneNumber, ...]:
@@ -84,14 +62,14 @@ def _problem(model: Model, site: Site, e164: str) -> str | None:
 
 async def import_numbers(
     store: Store, by: By, site_id: str, text: str, *, dry_run: bool, partial: bool = False
-) -> ImportReport:
+) -> NumberReport:
     """Put the numbers of a list into the pool of a site, with a report for each line.
 
     `text` is CSV with the number in the first column, E.164 or as written in the site's country; a heading
     ("number") is optional. With a refused line nothing is written, unless `partial` asks for the others.
     Raises: UnknownEntity, InvalidField (the text is no such list).
     """
-    rows = tuple(_rows(text))
+    rows = csv_list(text, HEADINGS).rows
     async with store.transaction(by.actor) as tx:
         report = _report(tx.model, require_site(tx.model, site_id), rows)
         if dry_run or (report.count(LineOutcome.REFUSED) and not partial):
@@ -102,36 +80,14 @@ async def import_numbers(
     return replace(report, applied=True)
 
 
-def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of each line that has any; line ends may be of any system."""
-    if len(text) > IMPORT_CHARACTERS_MAX:
-        raise InvalidField("csv", f"must have at most {IMPORT_CHARACTERS_MAX} characters: split the list")
-    if "\0" in text:
-        raise InvalidField("csv", "is not text: it has NUL characters")
-    plain = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    reader = csv.reader(StringIO(plain), strict=True)
-    seen = 0
-    try:
-        for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if not any(stripped) or (seen == 0 and stripped[0].lower() in HEADINGS):
-                continue
-            seen += 1
-            if seen > IMPORT_LINES_MAX:
-                raise InvalidField("csv", f"must have at most {IMPORT_LINES_MAX} lines: split the list")
-            yield reader.line_num, stripped
-    except csv.Error as exc:
-        raise InvalidField("csv", f"line {reader.line_num} is not CSV: {exc}") from None
-
-
-def _report(model: Model, site: Site, rows: Iterable[tuple[int, list[str]]]) -> ImportReport:
+def _report(model: Model, site: Site, rows: Iterable[tuple[int, list[str]]]) -> NumberReport:
     first_on: dict[str, int] = {}
     return ImportReport(tuple(_line(model, site, line, cells, first_on) for line, cells in rows))
 
 
 def _line(model: Model, site: Site, line: int, cells: list[str], first_on: dict[str, int]) -> ImportLine:
-    shown = "".join(c if c.isprintable() else "?" for c in cells[0])[:_SHOWN_MAX]
-    refused = ImportLine(line, shown, LineOutcome.REFUSED)
+    text = shown(cells[0])
+    refused = ImportLine(line, text, LineOutcome.REFUSED)
     if any(cells[1:]):
         return replace(refused, why="has more than one column: only numbers are read")
     e164 = site.numbering.normalise(tidy(cells[0]))
@@ -142,8 +98,8 @@ def _line(model: Model, site: Site, line: int, cells: list[str], first_on: dict[
     first_on[e164] = line
     held = model.numbers.get(e164)
     if held is not None and held.site == site.id:
-        return ImportLine(line, shown, LineOutcome.PRESENT, e164)
+        return ImportLine(line, text, LineOutcome.PRESENT, e164)
     problem = _problem(model, site, e164)
     if problem is not None:
         return replace(refused, number=e164, why=problem)
-    return ImportLine(line, shown, LineOutcome.ADDED, e164)
+    return ImportLine(line, text, LineOutcome.ADDED, e164)

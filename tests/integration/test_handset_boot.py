@@ -14,7 +14,7 @@ from control_plane.service.demo import SITE
 from tests.handsets.boot import BootFailed
 from tests.handsets.softphone_boot import SET_UP_BY_LINK, MicroSip
 from tests.handsets.witnesses import WITNESSES
-from tests.integration.office import Office, running_office
+from tests.integration.office import HANDSETS, Desk, Office, running_office
 from tests.integration.talk import CALLEE_HZ, CALLER_HZ, HEARD_S
 from tests.security.sip_wire import SipSocket
 
@@ -134,6 +134,24 @@ def test_a_softphone_has_the_directory(office: Office) -> None:
     office.set_up(desk, office.link(desk))
     assert isinstance(desk.asks, MicroSip)
     assert (f"New {desk.extension}", desk.extension) in desk.asks.contacts
+
+
+def test_handsets_of_a_list_are_set_up_together_and_fetch(office: Office) -> None:
+    """One line as a phone that boots, one that nobody is logged in at."""
+    key, mac, other = "291", "0c383ea0b1f0", "0c383ea0b1f1"
+    office.api.ok("POST", "/organisations/acme/extensions", {"key": key, "site": SITE, "label": "Listed"})
+    text = f"mac,model,site,label,extension\n{mac},X4U,{SITE},Lobby,{key}\n{other},X4U,{SITE},Spare,\n"
+    dry = office.api.ok("POST", f"{HANDSETS}/import", {"csv": text, "dry_run": True})
+    assert (dry["added"], dry["applied"]) == (2, False)
+    office.in_force([("POST", f"{HANDSETS}/import", {"csv": text})])
+    office.in_force([("PUT", f"{HANDSETS}/{mac}/enrolment", {})])
+    witness = WITNESSES["fanvil_x"]
+    desk = Desk("fanvil_x", mac, "X4U", key, Transport.TLS, witness.handset())
+    office.bootstrap(desk)
+    office.fetch(desk)
+    assert desk.account.display_name == "Listed"
+    with office.phone(desk) as phone:
+        assert phone.register() == 200
 
 
 async def _told(phone: SipSocket, within_s: float) -> str | None:

@@ -182,6 +182,7 @@ BODIES: dict[str, Any] = {
     "create_extension": {"key": "300", "site": "london"},
     "create_device": {"kind": "desktop"},
     "create_handset": {"mac": "805ec0aabbcc", "model": "T54W", "site": "london"},
+    "import_handsets": {"csv": "805ec0aabbcd,T54W,london,Lobby,\n"},
     "log_in_handset": {"extension": "100"},
     "create_call_group": {"key": "901", "site": "london"},
     "create_main_number": {

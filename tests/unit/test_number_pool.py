@@ -10,11 +10,12 @@ from control_plane.domain.entities import NumberStatus
 from control_plane.domain.regions import REGIONS, RegionCode
 from control_plane.errors import Conflict, IllegalTransition, InvalidField
 from control_plane.service.allocation import allocate_free, allocate_number, allocate_range, number_range
+from control_plane.service.csv_lists import IMPORT_LINES_MAX, LineOutcome
 from control_plane.service.number_life import activate_number, deallocate_number
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.numbers import create_number, patch_number
 from control_plane.service.places import create_organisation, create_site
-from control_plane.service.pool import IMPORT_LINES_MAX, ImportReport, LineOutcome, add_range, import_numbers
+from control_plane.service.pool import NumberReport, add_range, import_numbers
 from control_plane.service.provisioning import provisioning_problem
 from control_plane.service.voice_services import add_service
 from control_plane.service.writing import By
@@ -36,7 +37,7 @@ async def store() -> MemoryStore:
     return store
 
 
-async def imported(store: MemoryStore, text: str, *, partial: bool = False) -> ImportReport:
+async def imported(store: MemoryStore, text: str, *, partial: bool = False) -> NumberReport:
     return await import_numbers(store, BY, LONDON, text, dry_run=False, partial=partial)
 
 
