@@ -13,6 +13,7 @@ from control_plane.domain.model import Model
 from control_plane.errors import UnknownEntity
 from control_plane.observe.registrations import Registration
 from control_plane.ports import Bound, Fetched
+from control_plane.render.handsets.assemble import device_of
 from control_plane.render.handsets.families import CATALOGUE
 from control_plane.render.handsets.publication import settings_in
 from control_plane.service.ouis import vendor_problem
@@ -92,11 +93,11 @@ def status_of(
     )
     until = handset.window_until
     is_open = until is not None and until > now and handset.window_id not in spent
-    registered = registration is not None and bool(settings)
+    as_told = registration is not None and registration.aor == _told_to_be(model, handset)
     return HandsetStatus(
         handset=handset,
         sync=_sync(handset, text, fetches, settings),
-        shown_as=_shown_as(handset) if registered else None,
+        shown_as=_shown_as(handset) if as_told and settings else None,
         version=version,
         version_fetched=settings[0].version if settings else None,
         last_fetch=fetches[0] if fetches else None,
@@ -106,6 +107,12 @@ def status_of(
         window_until=until if is_open else None,
         warnings=warnings_of(handset),
     )
+
+
+def _told_to_be(model: Model, handset: Handset) -> str:
+    """The SIP user name in the settings it is to have: of its device, or of its neutral line."""
+    bound = device_of(model, handset)
+    return handset.neutral_user if bound is None else bound[1].id
 
 
 def _device(model: Model, handset: Handset) -> Device | None:

@@ -63,22 +63,23 @@ class Provisioning:
 
     def contact(self, handset: Handset) -> Registration | None:
         """Where the handset is registered."""
-        return contact_of(handset, self.registered)
+        return next(iter(contacts_of(handset, self.registered)), None)
 
     async def notify(self, mac: str, reboot: bool = False) -> str:
-        """Tell one handset to fetch now; where the NOTIFY went.
+        """Tell one handset to fetch now; where the NOTIFY went, the likeliest first where that is in doubt.
 
         Raises: UnknownEntity, IllegalTransition (it is registered nowhere), AsteriskError.
         """
         handset = require_handset((await self.store.snapshot()).model, mac)
-        contact = self.contact(handset)
-        if contact is None:
+        contacts = contacts_of(handset, self.registered)
+        if not contacts:
             raise IllegalTransition(
                 f"Handset {handset.mac} is registered nowhere and cannot be told; it fetches when it starts."
             )
         family = CATALOGUE.family(CATALOGUE.model(handset.model))
-        await self.link.notify(contact.uri, family.reboot if reboot else family.resync)
-        return contact.uri
+        for contact in contacts:
+            await self.link.notify(contact.uri, family.reboot if reboot else family.resync)
+        return contacts[0].uri
 
     async def files(self, mac: str) -> list[Json]:
         """What the handset can fetch, each with its newest fetch.
@@ -138,11 +139,15 @@ class Provisioning:
         return {"url": address, "link": link, "qr_svg": picture, "valid_until": until}
 
 
-def contact_of(handset: Handset, registered: Registered) -> Registration | None:
-    """The contact of what a handset is set up as, or was before it was logged out."""
-    devices = (handset.device, handset.last_device)
-    found = (registered(device) for device in devices if device is not None)
-    return next((contact for contact in found if contact is not None), None)
+def contacts_of(handset: Handset, registered: Registered) -> tuple[Registration, ...]:
+    """Where a handset may be: as what it is set up as first, then as what it was before.
+
+    Who just logged in or out is still registered as before, and registrations outlive what the handset was
+    told since; so all of them are it, and none can be left out.
+    """
+    names = (handset.device or handset.neutral_user, handset.neutral_user, handset.last_device)
+    found = (registered(name) for name in dict.fromkeys(names) if name)
+    return tuple({contact.uri: contact for contact in found if contact is not None}.values())
 
 
 def catalogue() -> list[Json]:

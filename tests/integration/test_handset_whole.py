@@ -189,10 +189,14 @@ async def test_the_whole_way(desk: Desk, tmp_path: Path) -> None:
         assert gone.status_code in (401, 404)
         await desk.fetch(again)  # the new address is in the settings it fetched
 
-        # Logged out: told where it was registered; what it fetches has no line, what it had is worthless.
+        # Logged out: told where it was registered; it fetches its neutral line, what it had is worthless.
         await handsets.log_out(store, BY, MAC)
         await desk.in_force()
         assert await notify_at(phone, DEADLINE_S) is not None
-        empty = await desk.fetch(again)
-        assert not empty.get("account.1.password", "").isalnum()
+        neutral = await desk.fetch(again)
+        assert neutral["account.1.user_name"] != user and neutral["account.1.password"] != renewed
         assert (await phone.login(user, renewed)).status == 401
+        assert (await desk.status()).shown_as is None
+        own = neutral["account.1.user_name"], neutral["account.1.password"]
+        assert (await phone.login(*own)).status == 200
+        await desk.until(is_registered, "the status names the device again")

@@ -23,6 +23,7 @@ from control_plane.service import handsets
 from control_plane.service.follow_up import AGAIN_S, FollowUp
 from control_plane.service.handset_status import Sync
 from control_plane.service.handset_view import Provisioning
+from control_plane.service.handsets import Binding
 from control_plane.service.writing import By
 from tests.contract.fake_node import FakeNode
 from tests.contract.fake_published import FakePublished
@@ -250,6 +251,46 @@ async def test_who_was_logged_out_is_told_where_it_was_registered(floor: Floor) 
     floor.follow_up.published([MAC])
     await floor.follow_up.turn()
     assert floor.told == [f"sip:{device}@192.0.2.7:5060 check-sync;reboot=false"]
+
+
+async def test_who_may_be_in_two_places_is_told_in_both(floor: Floor) -> None:
+    """Who logged in and out again may be registered as either: one of the two is what it still believes."""
+    floor.register(MAC)
+    floor.fetch(MAC)
+    device = floor.store.entities_of_handset(MAC)  # type: ignore[attr-defined]
+    neutral = (await handsets.log_out(floor.store, BY, MAC)).entity.neutral_user
+    floor.contacts[neutral] = Registration(
+        neutral, f"sip:{neutral}@192.0.2.7:5062", Reach.REGISTERED, floor.clock.now()
+    )
+    await floor.publish()
+    floor.follow_up.published([MAC])
+    await floor.follow_up.turn()
+    resync = "check-sync;reboot=false"
+    assert floor.told == [
+        f"sip:{neutral}@192.0.2.7:5062 {resync}",
+        f"sip:{device}@192.0.2.7:5060 {resync}",
+    ]
+
+
+async def test_the_status_names_a_device_only_as_what_it_is_told_to_be(floor: Floor) -> None:
+    """R77: who is logged out or in is registered as before until it fetched what it is now."""
+
+    async def shown() -> str | None:
+        model = (await floor.store.snapshot()).model
+        return (await floor.provisioning.statuses(model, [MAC]))[MAC].shown_as
+
+    floor.register(MAC)
+    floor.fetch(MAC)
+    assert await shown() is not None
+    neutral = (await handsets.log_out(floor.store, BY, MAC)).entity.neutral_user
+    assert await shown() is None
+    at = f"sip:{neutral}@192.0.2.7:5062"
+    floor.contacts[neutral] = Registration(neutral, at, Reach.REGISTERED, floor.clock.now())
+    assert await shown() is not None
+    floor.contacts.clear()
+    floor.contacts[neutral] = Registration(neutral, at, Reach.REGISTERED, floor.clock.now())
+    await handsets.log_in(floor.store, BY, MAC, Binding("100"))
+    assert await shown() is None
 
 
 async def test_a_node_that_is_away_is_no_end_of_following_up(floor: Floor) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from control_plane.domain.entities import Entity, NumberStatus, PhoneNumber
+from control_plane.domain.entities import Entity, NumberStatus, Occupancy, PhoneNumber
 from control_plane.domain.extension import NoAnswer, NoAnswerAction, Transport
 from control_plane.domain.handsets import Handset, key_spec, normal_mac
 from control_plane.domain.model import Model
@@ -37,6 +37,7 @@ from control_plane.render.packed import unpack
 from tests.unit.handset_models import MAC, OTHER, PLACE, TOKEN, handset, handset_model
 from tests.unit.pushing import NUMBER, SITE, MemoryStore, device, extension
 
+NEUTRAL = {"neutral_user": "nq8w7e6r5t4z", "neutral_password": "N" * 24}
 ADA = Unit(UnitKind.HANDSET, (MAC,))
 BEN = Unit(UnitKind.HANDSET, (OTHER,))
 
@@ -99,6 +100,29 @@ async def test_nobody_logged_in_leaves_nothing_but_how_to_fetch_and_whom_to_call
     setup = await told(handset(key=None))
     assert setup.logged_out and setup.lines == setup.contacts == setup.keys == ()
     assert setup.emergency == ("995", "999") and setup.server.url
+
+
+async def test_nobody_logged_in_leaves_a_line_for_emergency_and_reception() -> None:
+    """R73: with the neutral line's own credential, a key of its own, and no name or number of a person."""
+    site = SITE.model_copy(update={"reception": ("100", "+6588880012", "300")})
+    setup = await told(handset(key=None, name="Lobby", **NEUTRAL), site)
+    (line,) = setup.lines
+    assert setup.logged_out and setup.contacts == () and setup.digit_patterns == ("995", "999", "100", "300")
+    assert [(key.kind, key.value, key.label) for key in setup.keys] == [(KeyKind.LINE, "", "")]
+    assert (line.sip_user, line.sip_password.get_secret_value()) == tuple(NEUTRAL.values())
+    assert (line.display_name, line.number, line.transport) == ("Lobby", "", Transport.TLS)
+    assert (line.port, line.srtp, line.mwi, line.voicemail_code) == (5061, Srtp.REQUIRED, False, None)
+    reserved = NUMBER.model_copy(update={"status": NumberStatus.RESERVED})
+    silent = await told(reserved, extension("100", number=NUMBER.e164), handset(**NEUTRAL))
+    assert [each.sip_user for each in silent.lines] == [NEUTRAL["neutral_user"]]
+    assert (await told(handset(key=None, enabled=False, **NEUTRAL))).lines == ()
+
+
+async def test_reception_numbers_touch_the_handsets_of_their_organisation() -> None:
+    model = await model_of()
+    index = Index(model)
+    assert touched_handsets(index, None, Occupancy(org="acme", site="hq")) == {ADA, BEN}
+    assert touched_handsets(index, None, Occupancy(org="acme", site="elsewhere")) == frozenset()
 
 
 async def test_a_number_that_is_not_active_takes_the_line_away() -> None:

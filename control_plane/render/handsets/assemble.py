@@ -28,6 +28,8 @@ MAX_CONTACTS = 500
 """Handsets with little memory take 500 to 1 000 entries."""
 JITTER_SHARE = 10
 """Polls of handsets that were installed together spread over a tenth of the interval."""
+NEUTRAL_LABEL = "Emergency, reception"
+"""Beside the line of a handset nobody is logged in at."""
 _LANGUAGES: Mapping[RegionCode, str] = {}
 """ISO 639-1 by region, where it is not English."""
 _CLASSES = {"X": "X", "Z": "[1-9]", "N": "[2-9]"}
@@ -109,8 +111,8 @@ def setup_of(model: Model, handset: Handset, place: Place, inside: Inside, seque
         server=_server(handset, site, place),
         time_zone=site.time_zone,
         year=place.year,
-        lines=() if bound is None else (_line(model, *bound, place),),
-        keys=_keys(handset) if bound is not None else (),
+        lines=_neutral_lines(handset, place) if bound is None else (_line(model, *bound, place),),
+        keys=_keys(handset) if bound is not None else _neutral_keys(handset),
         contacts=inside.contacts if bound is not None else (),
         directory_name=model.organisations[handset.org].name,
         ntp_servers=policy.ntp_servers or place.ntp_servers,
@@ -118,7 +120,9 @@ def setup_of(model: Model, handset: Handset, place: Place, inside: Inside, seque
         tone_country=policy.tone_country or site.region.value,
         admin_password=handset.admin_password,
         emergency=site.emergency_numbers,
-        digit_patterns=_patterns(model, inside, site.numbering),
+        digit_patterns=_patterns(model, inside, site.numbering)
+        if bound is not None
+        else _neutral_patterns(model, handset, site),
         stun_server=stun if bound is not None and bound[1].stun else None,
         logged_out=bound is None,
         sequence=sequence,
@@ -164,6 +168,41 @@ def _line(model: Model, extension: Extension, device: Device, place: Place) -> L
         call_waiting=extension.rings_waiting_calls,
         realm=place.sip_realm,
     )
+
+
+def _neutral_lines(handset: Handset, place: Place) -> tuple[LineSetup, ...]:
+    """What it can call with while nobody is logged in (A73)."""
+    if not handset.has_neutral_line:
+        return ()
+    tls = handset.neutral_transport is Transport.TLS
+    line = LineSetup(
+        index=1,
+        sip_user=handset.neutral_user,
+        sip_password=handset.neutral_password,
+        display_name=handset.name or handset.model,
+        label=NEUTRAL_LABEL,
+        number="",
+        host=place.sip_host,
+        port=place.sip_tls_port if tls else place.sip_port,
+        transport=handset.neutral_transport,
+        srtp=Srtp.REQUIRED if tls else Srtp.OFF,
+        call_waiting=False,
+        realm=place.sip_realm,
+    )
+    return (line,)
+
+
+def _neutral_keys(handset: Handset) -> tuple[KeySetup, ...]:
+    """The line's own key, where the model has any."""
+    if not handset.has_neutral_line or not CATALOGUE.model(handset.model).keys:
+        return ()
+    return (KeySetup(1, KeyKind.LINE),)
+
+
+def _neutral_patterns(model: Model, handset: Handset, site: Site) -> tuple[str, ...]:
+    """Emergency numbers and reception inside: what its neutral line does not refuse."""
+    reception = [number for number in model.reception_of(handset.org, site) if number.isdigit()]
+    return tuple(dict.fromkeys([*site.emergency_numbers, *reception]))
 
 
 def _keys(handset: Handset) -> tuple[KeySetup, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
-from control_plane.domain.entities import Entity, Organisation, Person, PhoneNumber, Site
+from control_plane.domain.entities import Entity, Occupancy, Organisation, Person, PhoneNumber, Site
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import ExtensionId, Model
@@ -173,6 +173,8 @@ def touched_handsets(index: Index, before: Entity | None, after: Entity | None) 
             return _of_numbers(index, before, after)
         case Site():
             return index.at_site(entity.id)
+        case Occupancy():
+            return index.at_site(entity.site) & index.of_org(entity.org)
         case _:
             return frozenset()
 

@@ -55,7 +55,7 @@ class LineSetup:
     label: str
     """What stands beside the key on the screen."""
     number: str
-    """The extension people dial."""
+    """The extension people dial; "" for a neutral line, which nobody can call."""
     host: str
     port: int
     transport: Transport

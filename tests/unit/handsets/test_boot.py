@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from control_plane.domain.extension import Transport
 from control_plane.render.handsets.families import CATALOGUE, render_handset
-from control_plane.render.handsets.setup import HandsetSetup
+from control_plane.render.handsets.setup import HandsetSetup, Srtp
 from provisioning_server.login import BASIC_ONLY
 from tests.handsets.boot import Boot, BootFailed, Provisioning, from_files
 from tests.handsets.fanvil import FanvilPhone
@@ -40,6 +41,20 @@ def test_a_handset_finds_its_account(family: str, model: str) -> None:
         line.port,
         line.transport,
     )
+
+
+@pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
+def test_a_handset_nobody_is_logged_in_at_finds_its_neutral_line(family: str, model: str) -> None:
+    """R73; the line has no number of its own."""
+    secure = "tls" in CATALOGUE.family(CATALOGUE.model(model)).supports
+    line = replace(
+        full(model).lines[0],
+        number="",
+        transport=Transport.TLS if secure else Transport.UDP,
+        srtp=Srtp.REQUIRED if secure else Srtp.OFF,
+    )
+    [account] = boot(family, model, logged_out=True, lines=(line,), keys=()).accounts
+    assert (account.user, account.password) == (line.sip_user, line.sip_password.get_secret_value())
 
 
 @pytest.mark.parametrize("family", WITNESSES)

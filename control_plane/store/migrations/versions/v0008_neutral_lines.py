@@ -19,6 +19,8 @@ _PASSWORD = string.ascii_letters + string.digits
 def upgrade() -> None:
     for name, default in (("neutral_user", ""), ("neutral_password", ""), ("neutral_transport", "tls")):
         op.add_column("handsets", sa.Column(name, sa.Text, nullable=False, server_default=default))
+    # The one family without TLS; which it was then, so it is spelt out.
+    op.execute("UPDATE handsets SET neutral_transport = 'udp' WHERE model = 'N510 IP PRO'")
     handsets = sa.table(
         "handsets", sa.column("mac"), sa.column("neutral_user"), sa.column("neutral_password")
     )
