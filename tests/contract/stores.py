@@ -24,6 +24,7 @@ from control_plane.domain.entities import (
 )
 from control_plane.domain.extension import Device, DeviceKind, Extension
 from control_plane.store import SqlStore
+from tests.databases import migrated_file
 
 POSTGRES_DSN = os.environ.get("WIRECHIEF_TEST_POSTGRES_DSN", "")
 BACKENDS = ("sqlite", "postgresql") if POSTGRES_DSN else ("sqlite",)
@@ -42,7 +43,14 @@ class SteppingClock:
 
 @contextmanager
 def fresh_location(backend: str, directory: Path) -> Iterator[Path | str]:
-    """Where an empty database is, or can be made, for the length of the block."""
+    """Where a database without rows is for the length of the block; an SQLite file has its tables."""
+    with bare_location(backend, directory) as location:
+        yield migrated_file(location) if isinstance(location, Path) else location
+
+
+@contextmanager
+def bare_location(backend: str, directory: Path) -> Iterator[Path | str]:
+    """Where a database without tables is, or can be made, for the length of the block."""
     if backend == "sqlite":
         yield directory / "state" / "wirechief.db"
         return

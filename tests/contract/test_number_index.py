@@ -13,13 +13,14 @@ from control_plane.ports import EntityKind
 from control_plane.service.number_index import ONE_BY_ONE_MAX, Entry, NumberIndex, entry_of
 from control_plane.store import SqlStore, open_store
 from tests.contract.stores import SteppingClock, put
+from tests.databases import migrated_file
 
 SITE = Site(id="hq", name="HQ", region=RegionCode.GB, time_zone="Europe/London")
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    opened = await open_store(tmp_path / "wirechief.db", SteppingClock())
+    opened = await open_store(migrated_file(tmp_path / "wirechief.db"), SteppingClock())
     await put(opened, SITE, Organisation(id="acme", name="Acme"), Organisation(id="globex", name="Globex"))
     yield opened
     await opened.close()

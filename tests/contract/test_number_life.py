@@ -39,6 +39,7 @@ from control_plane.service.tenants import create_person
 from control_plane.service.voice_services import add_service, change_service, remove_service
 from control_plane.service.writing import By
 from control_plane.store import SqlStore, open_store
+from tests.databases import migrated_file
 
 T = TypeVar("T")
 
@@ -70,7 +71,8 @@ class NumberLives(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.clock = ManualClock()
         self.policy = NumberPolicy(self.clock, COOLDOWN)
-        self.store: SqlStore = self.run(open_store(Path(self.directory.name) / "db", self.clock))
+        file = migrated_file(Path(self.directory.name) / "db")
+        self.store: SqlStore = self.run(open_store(file, self.clock))
         self.owner: dict[str, tuple[str, datetime]] = {}
         """Number -> who had it in use last, and until when; nobody else may before the cooldown is over."""
 

@@ -440,13 +440,14 @@ async def test_ten_thousand_extensions_are_written_in_one_transaction(
     assert (len(model.extensions), len(model.devices)) == (10_000, 10_000)
 
 
-async def test_the_database_belongs_to_its_owner_alone(store: SqlStore, location: Path | str) -> None:
-    if not isinstance(location, Path):
-        pytest.skip("a PostgreSQL server guards its own files")
+async def test_the_database_belongs_to_its_owner_alone(tmp_path: Path) -> None:
+    location = tmp_path / "state" / "wirechief.db"
+    store = await open_store(location, SteppingClock())
     await put(store, Organisation(id="acme", name="Acme"))
     for path in location.parent.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE(location.parent.stat().st_mode) == 0o700
+    await store.close()
 
 
 async def test_a_store_may_be_closed_twice(location: Path | str) -> None:

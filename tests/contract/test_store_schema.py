@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from control_plane.store import open_store
 from control_plane.store.schema import METADATA
-from tests.contract.stores import BACKENDS, SteppingClock, fresh_location
+from tests.contract.stores import BACKENDS, SteppingClock, bare_location
 
 
 def differences(connection: Connection) -> list[object]:
@@ -25,7 +25,7 @@ async def test_the_migrations_make_the_tables_that_follow_from_the_entities(
     backend: str, tmp_path: Path
 ) -> None:
     """A difference here means: a field was added or changed, and needs a migration."""
-    with fresh_location(backend, tmp_path) as location:
+    with bare_location(backend, tmp_path) as location:
         store = await open_store(location, SteppingClock())
         found = await store._database.read(differences)
         await store.close()

@@ -36,6 +36,7 @@ from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.warnings import ModelFindings
 from control_plane.store import SqlStore, open_store
 from tests.contract.fake_node import FakeNode
+from tests.databases import migrated_file
 from tests.unit.handset_models import PLACE
 from tests.unit.memory_store import ManualClock
 
@@ -140,7 +141,7 @@ def publishing_ports(store: SqlStore, node: FakeNode, directory: Path) -> Publis
 @asynccontextmanager
 async def demo_api(directory: Path, node: FakeNode | None = None) -> AsyncIterator[Api]:
     """The API over a new database with the demo, and `node` as its node "lab"."""
-    store = await open_store(directory / "wirechief.db", WallClock())
+    store = await open_store(migrated_file(directory / "wirechief.db"), WallClock())
     try:
         await load_demo(store, DemoPlace(NODE, "127.0.0.2", 5060))
         if node is None:

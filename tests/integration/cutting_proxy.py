@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
+from itertools import groupby
+from operator import itemgetter
 
 LOOPBACK = "127.0.0.1"
 _READ_BYTES = 65536
 _END = b"\r\n\r\n"
-_WRITES = (
-    b"Action: DBPut",
-    b"Action: DBDel",
-    b"Action: UpdateConfig",
-    b"Action: CreateConfig",
-    b"Action: Reload",
-)
-"""Actions that change something; a cut at any of the others is a cut before the next of these."""
+_WRITES = {
+    b"DBPut": (b"Family", b"Key"),
+    b"DBDel": (b"Family", b"Key"),
+    b"UpdateConfig": (b"SrcFilename", b"DstFilename"),
+    b"CreateConfig": (b"Filename",),
+    b"Reload": (b"Module",),
+}
+"""Actions that change something, and the headers that say what; a cut at any of the others is a cut before
+the next of these."""
+
+Write = tuple[bytes, ...]
+"""A writing action: its name and what it writes to."""
 
 
 class Cut(Enum):
@@ -28,19 +34,19 @@ class Cut(Enum):
 
 
 class CuttingProxy:
-    """Relays AMI; counts what the client writes and breaks the connection at one of these actions, once."""
+    """Relays AMI; notes what the client writes and breaks the connection at one of these actions, once."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._cut_at: int | None = None
         self._side = Cut.BEFORE
         self._swallowing = False
-        self.actions = 0
+        self.writes: list[Write] = []
         self.port = 0
 
     def arm(self, action: int, side: Cut) -> None:
         """Cut at this many writing actions from now (1: the next)."""
-        self.actions, self._cut_at, self._side = 0, action, side
+        self.writes, self._cut_at, self._side = [], action, side
 
     @property
     def armed(self) -> bool:
@@ -82,8 +88,8 @@ class CuttingProxy:
                     frame = await reader.readuntil(_END)
                 except asyncio.IncompleteReadError:
                     return
-                self.actions += frame.startswith(_WRITES)
-                if self.actions != self._cut_at:
+                self.writes.extend(_written(frame))
+                if len(self.writes) != self._cut_at:
                     peer.write(frame)
                     continue
                 self._cut_at = None
@@ -100,3 +106,23 @@ class CuttingProxy:
                     return
                 writer.write(data)
             writer.close()
+
+
+def _written(frame: bytes) -> Iterator[Write]:
+    """The action of a frame, when it writes."""
+    headers = dict(line.split(b": ", 1) for line in frame.splitlines() if b": " in line)
+    action = headers[b"Action"]
+    if action in _WRITES:
+        yield action, *(headers[name] for name in _WRITES[action])
+
+
+def telling_places(writes: Sequence[Write]) -> list[int]:
+    """Which of `writes` to cut at, counted from 1: all but those in the middle of a row of equal ones.
+
+    A file that is staged in dozens of batches differs at the first, between two, and at the last of them.
+    """
+    places = []
+    for _, run in groupby(enumerate(writes, start=1), key=itemgetter(1)):
+        numbers = [number for number, _ in run]
+        places.extend(sorted({numbers[0], numbers[len(numbers) // 2], numbers[-1]}))
+    return places

@@ -14,6 +14,7 @@ from control_plane.service.extensions import patch_extension
 from control_plane.service.handset import take_in, take_in_pin
 from control_plane.service.writing import By
 from control_plane.store import SqlStore, open_store
+from tests.databases import migrated_file
 
 E100 = ("acme", "100")
 
@@ -33,7 +34,7 @@ CLOCK = MovedClock()
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    store = await open_store(tmp_path / "wirechief.db", CLOCK)
+    store = await open_store(migrated_file(tmp_path / "wirechief.db"), CLOCK)
     try:
         await load_demo(store, DemoPlace("lab", "127.0.0.2", 5060))
         CLOCK.at += timedelta(hours=1)

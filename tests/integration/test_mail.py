@@ -28,6 +28,7 @@ from control_plane.ports import Clock, Mail
 from control_plane.service.notify import Outbox
 from control_plane.settings import Settings
 from control_plane.store import SqlStore, open_store
+from tests.databases import migrated_file
 from tests.integration.smtp_server import PASSWORD, USER, mail_server, make_certificate
 from tests.lab import RunningLab, running_lab_in
 
@@ -306,7 +307,7 @@ def office(carrier: str) -> tuple[Entity, ...]:
 @asynccontextmanager
 async def pushed_store(lab: RunningLab, link: AmiLink, directory: Path) -> AsyncIterator[SqlStore]:
     """The office in a database and in the node."""
-    store = await open_store(directory / "wirechief.db", WallClock())
+    store = await open_store(migrated_file(directory / "wirechief.db"), WallClock())
     try:
         async with store.transaction("test") as transaction:
             for entity in office(lab.settings.carrier_address):
