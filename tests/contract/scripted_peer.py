@@ -22,6 +22,7 @@ class Connection:
         self._writer = writer
         self.actions: list[Action] = []
         self.sent_bytes = 0
+        self.ended = False
         self.bytes_left: int | None = None
         """When set: this many bytes are sent yet, then the connection ends."""
 
@@ -145,6 +146,8 @@ class ScriptedPeer:
             return
         finally:
             connection.cut()
+            connection.ended = True
+            await self._note()
 
     async def _note(self) -> None:
         async with self._changed:

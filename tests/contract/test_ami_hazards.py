@@ -575,6 +575,39 @@ async def test_closing_ends_what_is_in_flight_as_unknown(peer: ScriptedPeer, lin
         await link.ping()
 
 
+async def test_a_link_closed_in_the_moment_it_is_to_try_again_is_closed(
+    peer: ScriptedPeer, link_to: Open
+) -> None:
+    link = link_to(peer.port, timing=dataclasses.replace(CALM, backoff_first_s=60, backoff_max_s=60))
+    await peer.stop()
+    with pytest.raises(Unreachable):
+        await link.connect()
+    again = asyncio.create_task(link.connect())
+    await asyncio.sleep(0)  # it ends the pause, and what waits there has not run yet
+    async with asyncio.timeout(5):
+        await link.close()
+    with pytest.raises(Unreachable, match="closed"):
+        await again
+
+
+async def test_a_link_closed_at_any_moment_of_connecting_is_closed_and_leaves_no_connection(
+    peer: ScriptedPeer, link_to: Open
+) -> None:
+    for moments in range(1, 40):
+        link = link_to(peer.port)
+        connecting = asyncio.create_task(link.connect())
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await link.close()
+        await asyncio.wait([connecting])
+        if not connecting.cancelled():
+            connecting.exception()
+        assert link.state is LinkState.DISCONNECTED
+    assert peer.named("Login"), "no attempt came far enough"
+    await peer.until(lambda: all(connection.ended for connection in peer.connections))
+
+
 async def test_a_cancelled_question_leaves_the_link_usable(peer: ScriptedPeer, link: AmiLink) -> None:
     peer.scripts |= Table().scripts() | {"DBPut": scripted_peer.silent}
     putting = asyncio.create_task(link.put_rows([("a/b", "c")]))

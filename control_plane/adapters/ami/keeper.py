@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -130,10 +131,10 @@ class Keeper:
             await self._pause(backoff_s(failures, self._timing))
 
     async def _pause(self, delay_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._retry_now.wait(), delay_s)
-        except TimeoutError:
-            return
+        # Not wait_for: before Python 3.12 it may swallow a cancellation, and `close` would wait for ever.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._retry_now.wait()
 
     def _failed(self, event: LinkEvent, exc: AsteriskError) -> None:
         self._last_error = str(exc)

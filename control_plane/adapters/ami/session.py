@@ -325,12 +325,26 @@ async def _connect(address: AmiAddress, timing: AmiTiming, on_event: Callable[[A
         loop=asyncio.get_running_loop(),
         protocol_factory=lambda: _Protocol(on_event),
     )
+    connecting = manager.connect()
     try:
-        _, protocol = await asyncio.wait_for(manager.connect(), timing.connect_s)
+        # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the connection.
+        async with asyncio.timeout(timing.connect_s):
+            _, protocol = await connecting
+    except asyncio.CancelledError:
+        _abandon(connecting)
+        raise
     except TimeoutError as exc:
+        _abandon(connecting)
         raise Unreachable(f"Asterisk at {address} did not accept within {timing.connect_s:g} s.") from exc
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
         raise Unreachable(f"Asterisk at {address} cannot be reached: {reason}.") from exc
     assert isinstance(protocol, _Protocol)  # noqa: S101  # the factory above made it
     return protocol
+
+
+def _abandon(connecting: asyncio.Task[Any]) -> None:
+    """Close the connection if it was made in the moment in which it was given up."""
+    if connecting.done() and not connecting.cancelled() and connecting.exception() is None:
+        _, protocol = connecting.result()
+        protocol.drop("nobody waits for it any more")
