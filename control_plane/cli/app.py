@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from control_plane.cli.output import complain, say
-from control_plane.errors import ControlPlaneError, Unreachable
+from control_plane.errors import ControlPlaneError, UnknownEntity, Unreachable
 from control_plane.service.writing import By
 
 T = TypeVar("T")
@@ -71,10 +71,31 @@ def main() -> None:
     sys.exit(execute(sys.argv[1:]))
 
 
+LISTED_BY = {
+    "account": "account list",
+    "call group": "show groups",
+    "extension": "show extensions",
+    "handset": "handset list",
+    "handset model": "handset models",
+    "main number": "show main-numbers",
+    "number": "number list",
+    "organisation": "organisation list",
+    "person": "person list",
+    "site": "site list",
+    "task": "task list",
+    "token": "token list",
+    "trunk": "trunk list",
+    "voice service": "service list",
+}
+"""The command that says what there is of a kind."""
+
+
 def sentence_of(error: ControlPlaneError) -> str:
     """What an error says to a person at the command line, with the remedy where the error itself has none."""
     if isinstance(error, Unreachable) and "wirechief" not in str(error):
         return f"{error} 'wirechief lab status' says what runs; 'wirechief lab up' starts what does not."
+    if isinstance(error, UnknownEntity) and error.kind in LISTED_BY:
+        return f"{error} 'wirechief {LISTED_BY[error.kind]}' says what there is."
     return str(error)
 
 

@@ -8,11 +8,20 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
+import typer
 from pydantic import SecretStr
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.extension import Extension
 from control_plane.errors import InvalidField
+
+SetArgument = Annotated[
+    list[str], typer.Argument(metavar="NAME=VALUE...", help="Lists are separated by commas; none clears.")
+]
+MoreArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME=VALUE...", help="More of it; lists are separated by commas."),
+]
 
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
@@ -27,7 +36,9 @@ DERIVED = ("forwarding.vip_ring_devices", "legacy_multi_forward")
 
 def settable(entity: type[Entity] = Extension, fixed: Iterable[str] = FIXED) -> tuple[str, ...]:
     """Every dotted name `set` takes for this kind of entity."""
-    return tuple(name for name in _names(entity, "") if name not in fixed and name not in DERIVED)
+    left_out = {*fixed, *DERIVED}
+    names = _names(entity, "")
+    return tuple(name for name in names if name not in left_out and name.split(".")[0] not in left_out)
 
 
 def _names(entity: type[Entity], prefix: str) -> Iterable[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
 
 from control_plane.bootstrap.lab import read_model
-from control_plane.bootstrap.wiring import Wiring, wire
+from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
+from control_plane.cli.applying import apply_change
 from control_plane.cli.assignments import parse
-from control_plane.cli.changing import await_force, say_force, set_app
+from control_plane.cli.changing import set_app
+from control_plane.cli.options import FittingOrgOption, FittingSiteOption
 from control_plane.cli.output import JsonOption, facts, print_json, say, table
 from control_plane.cli.references import group_id, place_id
 from control_plane.cli.showing import show_app
@@ -27,8 +28,6 @@ app.add_typer(group_app, name="group")
 app.add_typer(main_app, name="main-number")
 
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="A call group: 300, or acme/300.")]
-OrgOption = Annotated[str | None, typer.Option("--org", help="Organisation; not needed where one fits.")]
-SiteOption = Annotated[str | None, typer.Option("--site", help="Site; not needed where one fits.")]
 Assignments = Annotated[
     list[str],
     typer.Argument(
@@ -37,31 +36,6 @@ Assignments = Annotated[
     ),
 ]
 MAIN_FIXED = ("org", "site")
-
-Change = Callable[[SqlStore, Model], Awaitable[Entity | None]]
-
-
-def _apply(change: Change, as_json: bool) -> None:
-    """Make a change, wait until it is in force, and say so."""
-    wiring = wire()
-    entity, version, changed = run(_changed(wiring, change))
-    force = await_force(wiring, version) if changed else {"in_force": True, "took_ms": 0.0}
-    if as_json:
-        shown = entity.model_dump(mode="json") if entity is not None else None
-        print_json({"entity": shown, "revision": version, **force})
-    elif changed:
-        say_force(version, force)
-    else:
-        say("Nothing changed: it is like that already.")
-
-
-async def _changed(wiring: Wiring, change: Change) -> tuple[Entity | None, int, bool]:
-    async with wiring.store() as store:
-        before = await store.revision()
-        entity = await change(store, (await store.snapshot()).model)
-        after = await store.revision()
-        return entity, after, after > before
-
 
 # --- call groups
 
@@ -125,7 +99,7 @@ def set_group(group: GroupArgument, assignments: Assignments, as_json: JsonOptio
     async def change(store: SqlStore, model: Model) -> Entity:
         return (await groups.patch_group(store, by(), group_id(model, group), changes)).entity
 
-    _apply(change, as_json)
+    apply_change(change, as_json)
 
 
 @group_app.command("add")
@@ -136,8 +110,8 @@ def group_add(
     ] = None,
     strategy: Annotated[Strategy, typer.Option("--strategy", help="Who rings when.")] = Strategy.RING_ALL,
     label: Annotated[str, typer.Option("--label", help="What it is called.")] = "",
-    org: OrgOption = None,
-    site: SiteOption = None,
+    org: FittingOrgOption = None,
+    site: FittingSiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add a call group; its Group Key is dialled like an extension."""
@@ -148,7 +122,7 @@ def group_add(
         values |= {"members": tuple(member or ()), "strategy": strategy}
         return (await groups.create_group(store, by(), values)).entity
 
-    _apply(change, as_json)
+    apply_change(change, as_json)
 
 
 def _homes(model: Model) -> set[tuple[str, str]]:
@@ -163,7 +137,7 @@ def group_remove(group: GroupArgument, as_json: JsonOption = False) -> None:
     async def change(store: SqlStore, model: Model) -> None:
         await groups.delete_group(store, by(), group_id(model, group))
 
-    _apply(change, as_json)
+    apply_change(change, as_json)
 
 
 # --- main numbers
@@ -199,7 +173,10 @@ def show_main_numbers(as_json: JsonOption = False) -> None:
 
 @set_app.command("main-number")
 def set_main_number(
-    assignments: Assignments, org: OrgOption = None, site: SiteOption = None, as_json: JsonOption = False
+    assignments: Assignments,
+    org: FittingOrgOption = None,
+    site: FittingSiteOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Change what calls to a main number meet: hours, holidays, destinations."""
     changes = parse(assignments, MainNumber, MAIN_FIXED)
@@ -208,12 +185,15 @@ def set_main_number(
         key = place_id(model.main_numbers, "main number", org, site)
         return (await main_numbers.patch_main_number(store, by(), key, changes)).entity
 
-    _apply(change, as_json)
+    apply_change(change, as_json)
 
 
 @main_app.command("add")
 def main_number_add(
-    assignments: Assignments, org: OrgOption = None, site: SiteOption = None, as_json: JsonOption = False
+    assignments: Assignments,
+    org: FittingOrgOption = None,
+    site: FittingSiteOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Set up the nominated main number; in_hours and out_of_hours are needed."""
     values = parse(assignments, MainNumber, MAIN_FIXED)
@@ -224,15 +204,17 @@ def main_number_add(
         wanted = {**values, "org": where[0], "site": where[1]}
         return (await main_numbers.create_main_number(store, by(), wanted)).entity
 
-    _apply(change, as_json)
+    apply_change(change, as_json)
 
 
 @main_app.command("remove")
-def main_number_remove(org: OrgOption = None, site: SiteOption = None, as_json: JsonOption = False) -> None:
+def main_number_remove(
+    org: FittingOrgOption = None, site: FittingSiteOption = None, as_json: JsonOption = False
+) -> None:
     """Take the group features away; the number stays nominated, and calls to it reach nothing."""
 
     async def change(store: SqlStore, model: Model) -> None:
         key = place_id(model.main_numbers, "main number", org, site)
         await main_numbers.delete_main_number(store, by(), key)
 
-    _apply(change, as_json)
+    apply_change(change, as_json)

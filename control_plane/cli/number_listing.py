@@ -10,7 +10,7 @@ import typer
 
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import run
-from control_plane.cli.numbers import number_app, number_as_dict, status_text
+from control_plane.cli.numbers import number_app, number_as_dict, status_text, warnings_text
 from control_plane.cli.output import JsonOption, print_json, say, table
 from control_plane.domain.entities import NumberStatus
 from control_plane.domain.model import Model
@@ -119,7 +119,7 @@ def _row(row: NumberRow) -> tuple[str, ...]:
         number.extension or "",
         row.assignment.text if number.org else "",
         ", ".join(row.devices),
-        ", ".join(warning.value.replace("_", " ") for warning in row.warnings),
+        warnings_text(row.warnings),
     )
 
 

@@ -66,6 +66,19 @@ def place_id(
     return found[0]
 
 
+def site_named(model: Model, site: str | None) -> str:
+    """The site, or the only one there is.
+
+    Raises:
+        InvalidField: it has to be named.
+    """
+    if site is not None:
+        return site
+    if len(model.sites) != 1:
+        raise InvalidField("--site", f"must be one of {', '.join(sorted(model.sites)) or 'none: create one'}")
+    return next(iter(model.sites))
+
+
 def _only(kind: str, text: str, found: list[ExtensionId]) -> ExtensionId:
     if not found:
         raise UnknownEntity(kind, text)

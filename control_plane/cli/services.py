@@ -11,8 +11,9 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import app, by, run
 from control_plane.cli.changing import await_force, say_force
-from control_plane.cli.numbers import OrgOption, SiteOption, site_named
+from control_plane.cli.options import OrgOption, SiteOption
 from control_plane.cli.output import JsonOption, print_json, say, table
+from control_plane.cli.references import site_named
 from control_plane.domain.entitlement import services_free, using_services
 from control_plane.domain.model import Model
 from control_plane.domain.voice import SERVICES_MAX

@@ -24,6 +24,10 @@ _WORDS = {
     "call_groups": "groups",
     "service_changes": "service changes",
 }
+_ONE = {
+    "people": "person",
+    "occupancies": "occupancy",
+}
 _NOT_LEFT = frozenset({"organisations", "leftovers", "feature_codes"})
 """Leftovers are the node's: the decommission waits until they are erased there, not until the model forgets
 them, which is after they were erased a second time."""
@@ -53,8 +57,12 @@ def left_of(model: Model, org: str) -> dict[str, int]:
 
 
 def in_words(left: dict[str, int]) -> str:
-    """ "3 numbers, 2 people"."""
-    return ", ".join(f"{count} {what}" for what, count in left.items()) or "nothing"
+    """ "3 numbers, 1 person"; "nothing" of nothing."""
+    return ", ".join(f"{count} {_counted(what, count)}" for what, count in left.items()) or "nothing"
+
+
+def _counted(what: str, count: int) -> str:
+    return what if count != 1 else _ONE.get(what, what.removesuffix("s"))
 
 
 def mark(tx: Transaction, organisation: Organisation, to: Decommission) -> Organisation:

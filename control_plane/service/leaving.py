@@ -50,7 +50,7 @@ async def request(store: Store, tasks: TaskStore, by: By, org: str) -> Task:
     Raises: UnknownEntity, Conflict (it is the operator), IllegalTransition (it is complete).
     """
     async with store.transaction(by.actor) as tx:
-        mark(tx, _require_may_leave(tx.model, org), Decommission.PENDING)
+        mark(tx, require_may_leave(tx.model, org), Decommission.PENDING)
         # Looked for while no other request can write: of two at once the second finds the task of the first.
         task = await newest_task(tasks, org)
         if task is None or not task.is_open:
@@ -66,7 +66,8 @@ async def _made(tasks: TaskStore, org: str) -> Task:
     return task
 
 
-def _require_may_leave(model: Model, org: str) -> Organisation:
+def require_may_leave(model: Model, org: str) -> Organisation:
+    """Raises: UnknownEntity, Conflict (it is the operator), IllegalTransition (it is complete)."""
     before = require_organisation(model, org)
     if before.kind is OrganisationKind.OPERATOR:
         raise Conflict(f"{before.name} is the operator; only an occupier can be decommissioned (R34).")

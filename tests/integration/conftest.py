@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import copytree
 
 import pytest
 
 from control_plane.adapters.phones import Engine
+from control_plane.bootstrap.lab import prepare_database
+from control_plane.bootstrap.wiring import wire
+from tests.integration.machine import Machine
 from tests.integration.stack import Stack, restore, running_stack
+from tests.lab import own_settings
 
 FIGURES = pytest.StashKey[list[str]]()
 
@@ -28,6 +35,25 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("figures")
         for figure in sorted(figures):
             terminalreporter.write_line(figure)
+
+
+@pytest.fixture(scope="session")
+def demo_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state directory with the demo, to be copied."""
+    directory = tmp_path_factory.mktemp("demo") / "state"
+    asyncio.run(prepare_database(wire(own_settings(directory))))
+    return directory
+
+
+@pytest.fixture
+def machine(
+    demo_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Machine:
+    """The command line of a machine with the demo, where nothing is pushed."""
+    copytree(demo_state, tmp_path / "state")
+    monkeypatch.setenv("WIRECHIEF_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("WIRECHIEF_AUTO_APPLY", "false")
+    return Machine(capsys)
 
 
 @pytest.fixture(scope="session")

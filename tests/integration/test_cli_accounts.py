@@ -4,51 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from control_plane.adapters.passwords import Argon2Passwords
 from control_plane.bootstrap.lab import FIRST_ACCOUNT, prepare_database
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import execute
 from control_plane.errors import LoginFailed
 from control_plane.service.logins import Logins
 from control_plane.service.rights import Caller
+from tests.integration.machine import Machine
 
 ANN = "ann@acme.example"
-
-
-class Machine:
-    """A state directory with the demo, and its command line."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def ok(self, *arguments: str) -> str:
-        assert execute(arguments) == 0, self._capsys.readouterr().err
-        return self._capsys.readouterr().out
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self.ok(*arguments, "--json"))
-
-    def refused(self, *arguments: str) -> str:
-        """The one sentence that says why."""
-        assert execute(arguments) == 1
-        said = self._capsys.readouterr()
-        assert said.err.startswith("error: ")
-        assert len(said.err.strip().splitlines()) == 1
-        return said.err
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Machine:
-    monkeypatch.setenv("WIRECHIEF_STATE_DIR", str(tmp_path))
-    monkeypatch.setenv("WIRECHIEF_AUTO_APPLY", "false")
-    asyncio.run(prepare_database(wire()))
-    return Machine(capsys)
 
 
 def log_in(email: str, password: str) -> Caller:

@@ -6,15 +6,16 @@ import pytest
 from pydantic import SecretStr
 
 from control_plane.callpath.explain import Behaviour, InsideCaller, OutsideCaller
-from control_plane.cli.app import sentence_of
+from control_plane.cli.app import LISTED_BY, sentence_of
 from control_plane.cli.assignments import parse, settable
 from control_plane.cli.circumstances import behaviours, split_busy
 from control_plane.cli.references import caller_and_dialled, device_of, extension_id, party
-from control_plane.domain.entities import NumberStatus, Organisation, PhoneNumber, Site, Trunk
+from control_plane.domain.entities import NumberStatus, Occupancy, Organisation, PhoneNumber, Site, Trunk
 from control_plane.domain.extension import Device, DeviceKind, Extension
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import Conflict, InvalidField, UnknownEntity, Unreachable
+from tests.documents import ROOT
 
 DID = "+6561000100"
 
@@ -173,3 +174,14 @@ def test_where_asterisk_cannot_be_reached_the_remedy_is_named() -> None:
 def test_what_cannot_be_dialled_is_refused_by_name(to: str) -> None:
     with pytest.raises(InvalidField, match="--to"):
         caller_and_dialled(MODEL, "100", to, None)
+
+
+def test_the_command_named_for_what_is_not_there_exists() -> None:
+    known = (ROOT / "docs/commands.md").read_text()
+    for kind, command in LISTED_BY.items():
+        assert f"`wirechief {command}" in known
+        assert command in sentence_of(UnknownEntity(kind, "x"))
+
+
+def test_what_belongs_to_a_field_that_cannot_be_set_cannot_be_set_either() -> None:
+    assert settable(Occupancy, ("org", "site", "authorization_code")) == ("reception",)
