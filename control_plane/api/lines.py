@@ -16,6 +16,7 @@ from control_plane.api.line_schemas import (
     ExtensionPatch,
     ExtensionShown,
 )
+from control_plane.api.number_rows import NumberRowOut
 from control_plane.api.paging import Listing, Paged
 from control_plane.api.schemas import (
     NumberIn,
@@ -29,6 +30,7 @@ from control_plane.plan.tasks import Subject
 from control_plane.ports import EntityKind
 from control_plane.service import extensions as use_cases
 from control_plane.service import numbers as number_cases
+from control_plane.service.number_list import row
 from control_plane.service.reading import model_with_version
 from control_plane.service.rules import require_extension, require_organisation
 from control_plane.service.writing import given
@@ -44,12 +46,12 @@ async def create_number(write: Creating, body: Annotated[NumberIn, Body()]) -> P
     return write.done(saved, f"/numbers/{saved.entity.e164}")
 
 
-@numbers.get("/{e164}", response_model=NumberOut, responses=documents.READ)
-async def get_number(ports: Ports, response: Response, e164: str) -> PhoneNumber:
-    """One number."""
+@numbers.get("/{e164}", response_model=NumberRowOut, responses=documents.READ)
+async def get_number(ports: Ports, response: Response, moving: Moving, e164: str) -> NumberRowOut:
+    """One number, as a list shows it, with what it warns of (R31)."""
     model, version = await model_with_version(ports.store, EntityKind.NUMBER, (e164,))
     response.headers["ETag"] = etag(version)
-    return model.numbers[e164]
+    return NumberRowOut.of(row(model, model.numbers[e164], moving))
 
 
 @numbers.patch("/{e164}", response_model=NumberOut, responses=documents.PATCH)

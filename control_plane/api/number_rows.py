@@ -1,4 +1,4 @@
-"""A list of numbers: the shapes of the answer."""
+"""Numbers as they are read, one or a list: the shapes of the answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AssignmentOut(BaseModel):
 
 
 class NumberRowOut(NumberOut):
-    """A row of the list."""
+    """A number as it is read."""
 
     assignment: AssignmentOut
     devices: list[str] = Field(description="Kinds of the devices of its extension.")

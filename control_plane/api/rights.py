@@ -133,6 +133,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "get_main_number": Rule(READ, TENANT_READS),
     "patch_main_number": Rule(WRITE, TENANT_CHANGES),
     "delete_main_number": Rule(WRITE, TENANT_CHANGES),
+    # what a change would push: for who may make it
+    "preview_extension": Rule(READ, OWN_CHANGES, fields={Position.PERSON: OWN_EXTENSION_FIELDS}),
+    "preview_call_group": Rule(READ, TENANT_CHANGES),
+    "preview_main_number": Rule(READ, TENANT_CHANGES),
     # numbers
     "list_numbers": Rule(READ, EVERYBODY, filtered=True),
     "export_numbers": Rule(READ, EVERYBODY, filtered=True),

@@ -12,6 +12,7 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import app, by, run
 from control_plane.cli.assignments import parse
+from control_plane.cli.options import DryRunOption, FittingOrgOption, FittingSiteOption, SiteOption
 from control_plane.cli.output import JsonOption, facts, print_json, progress, say
 from control_plane.cli.pushing import push_now, show_steps
 from control_plane.cli.references import device_of, extension_id, place_id
@@ -19,8 +20,9 @@ from control_plane.cli.showing import ExtensionArgument, extension_as_dict
 from control_plane.domain.extension import DeviceKind, ExtensionType, Transport
 from control_plane.domain.model import ExtensionId
 from control_plane.errors import AsteriskError
+from control_plane.plan.plan import Plan
 from control_plane.service import devices, extensions, tenants
-from control_plane.service.preview import preview_patch
+from control_plane.service.preview import preview_extension
 from control_plane.store import SqlStore
 
 set_app = typer.Typer(no_args_is_help=True, help="Change settings.")
@@ -41,23 +43,14 @@ def set_extension(
         list[str],
         typer.Argument(metavar="NAME=VALUE...", help="Such as dnd=true forwarding.extensions=101,102."),
     ],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be pushed; save nothing.")
-    ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Change settings of an extension; only what is given changes, and it is in force when this returns."""
     wiring = wire()
     changes = parse(assignments)
     if dry_run:
-        plan = run(_preview(wiring, extension, changes))
-        if as_json:
-            print_json(plan)
-        elif plan["steps"]:
-            show_steps(plan["steps"])
-            say("Nothing was saved (--dry-run).")
-        else:
-            say("This changes nothing.")
+        show_preview(run(_preview(wiring, extension, changes)), as_json)
         return
     version, changed = run(_patch(wiring, extension, changes))
     force = await_force(wiring, version) if changed else {"in_force": True, "took_ms": 0.0}
@@ -71,10 +64,22 @@ def set_extension(
         say("Nothing changed: the extension is like that already.")
 
 
-async def _preview(wiring: Wiring, extension: str, changes: dict[str, object]) -> dict[str, Any]:
+async def _preview(wiring: Wiring, extension: str, changes: dict[str, object]) -> Plan:
     async with wiring.store() as store:
         ident = extension_id((await store.snapshot()).model, extension)
-        return (await preview_patch(store, by(), ident, changes)).as_dict()
+        return await preview_extension(store, by(), ident, changes)
+
+
+def show_preview(plan: Plan, as_json: bool) -> None:
+    """What a change would push, which was not made."""
+    found: dict[str, Any] = plan.as_dict()
+    if as_json:
+        print_json(found)
+    elif found["steps"]:
+        show_steps(found["steps"])
+        say("Nothing was saved (--dry-run).")
+    else:
+        say("This changes nothing.")
 
 
 async def _patch(wiring: Wiring, extension: str, changes: dict[str, object]) -> tuple[int, bool]:
@@ -130,8 +135,8 @@ def say_force(revision: int, force: dict[str, Any]) -> None:
 @set_app.command("code")
 def set_code(
     digits: Annotated[str | None, typer.Argument(help="4 to 8 digits; random ones when not given.")] = None,
-    org: Annotated[str | None, typer.Option("--org", help="Organisation; not needed where one fits.")] = None,
-    site: Annotated[str | None, typer.Option("--site", help="Site; not needed where one fits.")] = None,
+    org: FittingOrgOption = None,
+    site: FittingSiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give an organisation at a site a new authorization code (R56) and show it once; it is kept nowhere."""
@@ -161,7 +166,7 @@ def extension_add(
     org: Annotated[
         str | None, typer.Option("--org", help="Organisation; not needed where only one has extensions.")
     ] = None,
-    site: Annotated[str | None, typer.Option("--site", help="Site; not needed where there is one.")] = None,
+    site: SiteOption = None,
     label: Annotated[str, typer.Option("--label", help="What it is called.")] = "",
     number: Annotated[
         str | None, typer.Option("--number", help="Its number outside; must be allocated.")

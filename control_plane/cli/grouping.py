@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
@@ -11,15 +12,17 @@ from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
 from control_plane.cli.applying import apply_change
 from control_plane.cli.assignments import parse
-from control_plane.cli.changing import set_app
-from control_plane.cli.options import FittingOrgOption, FittingSiteOption
+from control_plane.cli.changing import set_app, show_preview
+from control_plane.cli.options import DryRunOption, FittingOrgOption, FittingSiteOption
 from control_plane.cli.output import JsonOption, facts, print_json, say, table
 from control_plane.cli.references import group_id, place_id
 from control_plane.cli.showing import show_app
 from control_plane.domain.entities import Entity
 from control_plane.domain.groups import CallGroup, Destination, MainNumber, Strategy
 from control_plane.domain.model import Model
+from control_plane.plan.plan import Plan
 from control_plane.service import groups, main_numbers
+from control_plane.service.preview import preview_group, preview_main_number
 from control_plane.store import SqlStore
 
 group_app = typer.Typer(no_args_is_help=True, help="Add and remove call groups.")
@@ -36,6 +39,12 @@ Assignments = Annotated[
     ),
 ]
 MAIN_FIXED = ("org", "site")
+
+
+async def _preview(look: Callable[[SqlStore, Model], Awaitable[Plan]]) -> Plan:
+    async with wire().store() as store:
+        return await look(store, (await store.snapshot()).model)
+
 
 # --- call groups
 
@@ -92,9 +101,20 @@ def show_group(group: GroupArgument, as_json: JsonOption = False) -> None:
 
 
 @set_app.command("group")
-def set_group(group: GroupArgument, assignments: Assignments, as_json: JsonOption = False) -> None:
+def set_group(
+    group: GroupArgument,
+    assignments: Assignments,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Change settings of a call group, such as members=101,102 strategy=sequential otherwise=none."""
     changes = parse(assignments, CallGroup)
+    if dry_run:
+        show_preview(
+            run(_preview(lambda store, model: preview_group(store, by(), group_id(model, group), changes))),
+            as_json,
+        )
+        return
 
     async def change(store: SqlStore, model: Model) -> Entity:
         return (await groups.patch_group(store, by(), group_id(model, group), changes)).entity
@@ -176,14 +196,23 @@ def set_main_number(
     assignments: Assignments,
     org: FittingOrgOption = None,
     site: FittingSiteOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Change what calls to a main number meet: hours, holidays, destinations."""
     changes = parse(assignments, MainNumber, MAIN_FIXED)
 
+    def key(model: Model) -> tuple[str, str]:
+        return place_id(model.main_numbers, "main number", org, site)
+
+    if dry_run:
+        show_preview(
+            run(_preview(lambda store, model: preview_main_number(store, by(), key(model), changes))), as_json
+        )
+        return
+
     async def change(store: SqlStore, model: Model) -> Entity:
-        key = place_id(model.main_numbers, "main number", org, site)
-        return (await main_numbers.patch_main_number(store, by(), key, changes)).entity
+        return (await main_numbers.patch_main_number(store, by(), key(model), changes)).entity
 
     apply_change(change, as_json)
 

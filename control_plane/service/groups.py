@@ -53,10 +53,15 @@ async def patch_group(store: Store, by: By, ident: ExtensionId, changes: Changes
     Raises: UnknownEntity, InvalidField, Conflict, StaleVersion.
     """
     async with store.transaction(by.actor) as tx:
-        before = require_group(tx.model, ident)
-        require_version(tx, by, EntityKind.CALL_GROUP, ident)
-        site = changes.get("site", before.site)
-        return _put(tx, patched(before, as_dialled(tx.model, changes, site, ("otherwise",)), ("org", "key")))
+        return revise_group(tx, by, ident, changes)
+
+
+def revise_group(tx: Transaction, by: By, ident: ExtensionId, changes: Changes) -> Saved[CallGroup]:
+    """Patch a call group inside a transaction that is under way. Raises: as patch_group."""
+    before = require_group(tx.model, ident)
+    require_version(tx, by, EntityKind.CALL_GROUP, ident)
+    site = changes.get("site", before.site)
+    return _put(tx, patched(before, as_dialled(tx.model, changes, site, ("otherwise",)), ("org", "key")))
 
 
 async def delete_group(store: Store, by: By, ident: ExtensionId) -> None:

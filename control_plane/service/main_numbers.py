@@ -66,10 +66,15 @@ async def patch_main_number(
     Raises: UnknownEntity, InvalidField, Conflict, StaleVersion.
     """
     async with store.transaction(by.actor) as tx:
-        before = require_main_number(tx.model, key)
-        require_version(tx, by, EntityKind.MAIN_NUMBER, key)
-        wanted = as_dialled(tx.model, changes, key[1], DESTINATIONS)
-        return _put(tx, patched(before, wanted, fixed=("org", "site")))
+        return revise_main_number(tx, by, key, changes)
+
+
+def revise_main_number(tx: Transaction, by: By, key: tuple[str, str], changes: Changes) -> Saved[MainNumber]:
+    """Patch a main number inside a transaction that is under way. Raises: as patch_main_number."""
+    before = require_main_number(tx.model, key)
+    require_version(tx, by, EntityKind.MAIN_NUMBER, key)
+    wanted = as_dialled(tx.model, changes, key[1], DESTINATIONS)
+    return _put(tx, patched(before, wanted, fixed=("org", "site")))
 
 
 async def delete_main_number(store: Store, by: By, key: tuple[str, str]) -> None:

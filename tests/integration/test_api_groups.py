@@ -70,3 +70,22 @@ async def test_a_main_number_is_set_up_and_explained_at_a_time(api: Api) -> None
     assert "must end later than it begins" in problem["detail"]
     await api.ok("GET", f"{MAINS}/singapore")
     await api.ok("DELETE", f"{MAINS}/singapore", 204)
+
+
+async def test_a_preview_says_what_would_be_pushed_and_saves_nothing(api: Api) -> None:
+    await api.ok("POST", GROUPS, 201, json={"key": "300", "site": "singapore", "members": ["101"]})
+    before, nudged = await api.store.revision(), api.nudges
+    found = (await api.ok("POST", f"{GROUPS}/300/preview", json={"members": ["101", "102"]})).json()
+    assert [step["artefact"] for step in found["steps"] if step["unit"] == "call_group acme/300"] == [
+        "row:group/acme/300"
+    ]
+    nothing = (await api.ok("POST", f"{GROUPS}/300/preview", json={"members": ["101"]})).json()
+    assert nothing["steps"] == []
+    problem = await api.problem("POST", f"{GROUPS}/300/preview", 422, json={"members": ["999"]})
+    assert "there is no extension 999 in acme" in problem["detail"]
+    await api.problem("POST", f"{GROUPS}/301/preview", 404, json={})
+    await api.problem("POST", f"{MAINS}/singapore/preview", 404, json={})
+    extension = "/organisations/acme/extensions/101/preview"
+    found = (await api.ok("POST", extension, json={"dnd": True})).json()
+    assert [step["artefact"] for step in found["steps"]] == ["row:ext/acme/101/dnd"]
+    assert (await api.store.revision(), api.nudges) == (before, nudged)

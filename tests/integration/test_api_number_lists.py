@@ -40,8 +40,10 @@ async def listed(api: Api, query: str) -> Json:
 
 
 async def row(api: Api, e164: str) -> Json:
+    """A number in its list, which is what is answered of it alone."""
     (found,) = [item for item in (await listed(api, "org=acme"))["items"] if item["e164"] == e164]
     assert isinstance(found, dict)
+    assert (await api.ok("GET", f"/numbers/{e164}")).json() == found
     return found
 
 

@@ -17,6 +17,7 @@ from tests.integration.machine import Machine
 
 LONDON = ("site", "add", "london", "London", "--region", "GB", "--time-zone", "Europe/London")
 SPARE = "+6561000900"
+CLOSED = ("out_of_hours.kind=extension", "out_of_hours.target=100")
 
 
 def without_news(answer: Mapping[str, Any]) -> Any:
@@ -183,6 +184,25 @@ def test_a_number_of_nobody_leaves_the_pool_and_warnings_are_shown(machine: Mach
     machine.ok("number", "unlock", SPARE)
     machine.ok("number", "remove", SPARE)
     assert SPARE not in machine.ok("number", "list")
+
+
+def test_a_dry_run_of_a_group_and_of_a_main_number_saves_nothing(machine: Machine) -> None:
+    machine.ok("number", "add", SPARE, "--main")
+    machine.ok("number", "allocate", SPARE, "--org", "acme")
+    machine.ok("group", "add", "300", "--org", "acme", "--member", "101")
+    machine.ok("main-number", "add", "in_hours.kind=group", "in_hours.target=300", *CLOSED)
+    before = asyncio.run(read_model(wire()))
+    for arguments, artefact in (
+        (("set", "group", "300", "members=101,102"), "row:group/acme/300"),
+        (("set", "main-number", "hours=sat 09:00-12:00"), "row:main/acme/singapore/1"),
+    ):
+        plan = machine.json(*arguments, "--dry-run")
+        assert artefact in {step["artefact"] for step in plan["steps"]}
+        said = machine.ok(*arguments, "--dry-run")
+        assert artefact in said and "Nothing was saved (--dry-run)." in said
+    assert "This changes nothing." in machine.ok("set", "group", "300", "members=101", "--dry-run")
+    assert "there is no extension 999" in machine.refused("set", "group", "300", "members=999", "--dry-run")
+    assert asyncio.run(read_model(wire())) == before
 
 
 def test_a_decommission_waits_for_the_control_plane_and_is_told_so(machine: Machine) -> None:
