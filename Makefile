@@ -1,6 +1,8 @@
 # Every task of the project. `make run` and `make test` need nothing set up before them.
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests with a real Asterisk mostly wait for phones, so two run side by side, each with labs of its own.
+TEST_PROCESSES ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help run down status test check lint unit bench docs format clean distclean
 
@@ -33,7 +35,7 @@ unit: $(BIN)/.ready ## The unit tests alone, on every core
 	$(BIN)/pytest -q -n auto tests/unit
 
 test: unit ## Every tier, real calls included; gets the machine ready by itself
-	$(BIN)/pytest tests --ignore=tests/unit
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile tests --ignore=tests/unit
 
 bench: $(BIN)/.ready ## Every figure, one JSON line each (about 6 minutes)
 	$(BIN)/python -m tests.bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 
 import pytest
@@ -17,10 +18,15 @@ settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
-def asterisk_image() -> str:
-    """The image, after getting this machine ready: engine, base image and all."""
-    image = make_image(BOOTSTRAP, print)
-    remove_orphans()
+def asterisk_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image, after getting this machine ready: engine, base image and all.
+
+    Of several test processes one does it and the others wait: two would install the same packages at once.
+    """
+    with (tmp_path_factory.getbasetemp().parent / "getting-ready.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        image = make_image(BOOTSTRAP, print)
+        remove_orphans()
     return image
 
 

@@ -1,4 +1,8 @@
-"""`python -m tests.bench`: every figure, one JSON line each on stdout, progress on stderr."""
+"""Every figure of the project: one JSON line each on stdout, progress on stderr.
+
+`name` and `n` say what was measured and at which size; `ratio` is to `baseline`, measured in the same run;
+`met` says whether the goal holds. docs/performance.md tells how to read them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from pathlib import Path
 
 from control_plane.adapters.engine import docker
 from control_plane.render.artefacts import OWNED_ROWS
-from tests.bench import calls, changes, lookups, numbers, provisioning, pushes
+from tests.bench import calls, changes, lookups, numbers, provisioning, publishing, pushes
 from tests.bench.child import Plane, plane_of
 from tests.bench.figures import Report, say
 from tests.bench.load import Load, Loaded, made
@@ -17,19 +21,25 @@ from tests.bench.sip import Registrar
 from tests.lab import RunningLab, remove_orphans, running_lab_in
 
 SIZES = "100,1000,10000"
-GROUPS = (
-    "push",
-    "audit",
-    "memory",
-    "dnd",
-    "password",
-    "register",
-    "calls",
-    "explain",
-    "mailboxes",
-    "provisioning",
-    "numbers",
-)
+GROUPS = {
+    "push": "first push from empty, and its parts",
+    "audit": "audit without drift",
+    "memory": "of the control plane; with mailboxes and with handsets where those are wanted too",
+    "dnd": "PATCH of a setting until Asterisk has it",
+    "password": "PATCH of a password until the phone registers with it",
+    "register": "first REGISTER of a new device",
+    "calls": "what a call costs on the full path, against a bare Dial()",
+    "explain": "decisions explained without a call",
+    "mailboxes": "push, audit and memory with a mailbox for each extension",
+    "handsets": "memory with a handset for each extension, all published",
+    "publishing": "first publication, one changed handset, audit, memory",
+    "provisioning": "requests to the provisioning server, and a boot storm (10 000 devices)",
+    "numbers": "lists and allocation of 50 000 numbers",
+}
+PLANE = ("push", "audit", "memory", "dnd", "password", "register")
+"""What is measured on a control plane that has pushed."""
+ALONE = frozenset({"publishing", "provisioning", "numbers"})
+"""What needs no lab of one size."""
 PUSHES = {100: 5, 1_000: 4, 10_000: 3}
 
 
@@ -54,14 +64,24 @@ class Bench:
         loaded = made(n, Load.PLAIN, self.lab.settings, self.scratch)
         if self.wants("explain"):
             lookups.explains(self.report, loaded)
-        if self.wants("push", "audit", "memory", "dnd", "password", "register"):
+        if self.wants(*PLANE):
             self.pushed(loaded)
         if self.wants("calls"):
-            if not self.wants("push", "audit", "memory", "dnd", "password", "register"):
+            if not self.wants(*PLANE):
                 self.pushed(loaded)
             calls.calls(self.report, loaded, self.lab, asterisk_pid(self.lab))
         if self.wants("mailboxes"):
             self.pushed(made(n, Load.MAILBOX, self.lab.settings, self.scratch))
+        if self.wants("handsets"):
+            self.published(made(n, Load.HANDSET, self.lab.settings, self.scratch))
+
+    def published(self, loaded: Loaded) -> None:
+        """The memory of a control plane that has pushed and published."""
+        say(f"first push and publication, {loaded.n} extensions, {loaded.load}")
+        self.ami.wipe(OWNED_ROWS)
+        loaded.copy_to(self.lab.settings.state_dir)
+        with plane_of(self.lab) as plane:
+            pushes.memory_published(self.report, plane, loaded)
 
     def pushed(self, loaded: Loaded) -> None:
         """What needs the model in Asterisk and the control plane running."""
@@ -107,19 +127,26 @@ def asterisk_pid(lab: RunningLab) -> int:
 
 def main() -> None:
     """Parse, and run each size on a lab of its own."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        epilog="groups:\n" + "\n".join(f"  {name:<14}{what}" for name, what in GROUPS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--sizes", default=SIZES, help=f"numbers of extensions (default {SIZES})")
-    parser.add_argument("--only", default=",".join(GROUPS), help=f"some of {', '.join(GROUPS)}")
+    parser.add_argument("--only", default=",".join(GROUPS), help="some of the groups, with commas between")
     given = parser.parse_args()
     only = frozenset(given.only.split(","))
-    if not only <= frozenset(GROUPS):
-        parser.error(f"--only: {', '.join(sorted(only - frozenset(GROUPS)))} is none of {', '.join(GROUPS)}")
+    if not only <= GROUPS.keys():
+        parser.error(f"--only: {', '.join(sorted(only - GROUPS.keys()))} is none of {', '.join(GROUPS)}")
+    sizes = sorted(int(size) for size in given.sizes.split(","))
     remove_orphans()
     report = Report()
     if "provisioning" in only:
         provisioning.provisioning(report)
-    sizes = given.sizes if only - {"provisioning", "numbers"} else ""
-    for n in sorted(int(size) for size in sizes.split(",") if size):
+    for n in sizes if "publishing" in only else ():
+        publishing.publishing(report, n)
+    for n in sizes if only - ALONE else ():
         with tempfile.TemporaryDirectory(prefix="wirechief-bench-") as directory:
             say(f"starting a lab for {n} extensions")
             with running_lab_in(Path(directory) / "state", guard_max_failures=0) as lab:

@@ -1,8 +1,8 @@
 """The control plane in a process of its own: store, link, reconciler and API, as they run in earnest.
 
 Reads one JSON line with the settings, pushes the model, says how that went, then answers commands, one line
-each: `audit`, `memory`, `end`. Calls to the link and the store are passed on through a recorder until the
-push is done, which is how its time is split; afterwards nothing is recorded.
+each: `audit`, `memory`, `publication`, `end`. Calls to the link and the store pass through a recorder
+until the push is done, which is how its time is split; afterwards nothing is recorded.
 """
 
 from __future__ import annotations
@@ -164,6 +164,14 @@ class Plane:
             raise RuntimeError(f"the audit found {len(plan.steps)} differences: {plan.steps[0].reason}")
         return {"took": took}
 
+    async def publication(self) -> dict[str, float]:
+        """Wait until all handsets can fetch what they should; the CPU seconds of this process until then."""
+        publisher = self.parts.publisher
+        revision = await self.parts.store.revision()
+        if not await publisher.wait_published(revision, PUSH_DEADLINE_S):
+            raise TimeoutError(f"the first publication did not end: {publisher.state.last_error}")
+        return {"cpu": time.process_time()}
+
 
 @asynccontextmanager
 async def served(parts: ControlPlane) -> AsyncIterator[None]:
@@ -212,6 +220,8 @@ async def _obey(plane: Plane, commands: asyncio.StreamReader) -> None:
         match command:
             case "audit":
                 _tell(await plane.audit())
+            case "publication":
+                _tell(await plane.publication())
             case "memory":
                 _tell({"memory": process_rss_mib()})
             case _:

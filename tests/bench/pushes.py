@@ -111,3 +111,22 @@ def memory(report: Report, plane: Plane, loaded: Loaded) -> None:
             notes={"load": loaded.load.value, "baseline_is": "the same process before the push"},
         )
     )
+
+
+def memory_published(report: Report, plane: Plane, loaded: Loaded) -> None:
+    """The same after the first publication, which runs beside the push."""
+    published = plane.ask("publication")
+    report.add(
+        Figure(
+            "memory_with_handsets",
+            loaded.n,
+            (plane.ask("memory")["memory"],),
+            "MiB",
+            plane.memory_before,
+            notes={
+                "load": loaded.load.value,
+                "cpu_s_until_pushed_and_published": round(published["cpu"], 2),
+                "baseline_is": "the same process before the push",
+            },
+        )
+    )

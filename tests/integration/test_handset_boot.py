@@ -125,7 +125,8 @@ def test_a_softphone_that_asks_again_is_told_a_new_label_and_nothing_when_disabl
         office.ask_again(desk)
     with pytest.raises(BootFailed):
         office.set_up(replace(desk), unused)
-    office.in_force([("PATCH", desk.path, {"enabled": True})])
+    as_before = ("PATCH", desk.extension_path, {"label": f"New {desk.extension}"})
+    office.in_force([("PATCH", desk.path, {"enabled": True}), as_before])
     office.ask_again(desk)
 
 
