@@ -152,7 +152,10 @@ class Settings(BaseSettings):
         description="Days a number that was in use is offered to nobody after it was given back.",
     )
     pin_failures_max: int = Field(
-        default=5, ge=1, le=100, description="Wrong PINs in a row until the PIN of a number is locked."
+        default=5,
+        ge=1,
+        le=100,
+        description="Wrong PINs in a row, on phones and by the API, until a PIN is locked.",
     )
 
     start_deadline_s: float = Field(

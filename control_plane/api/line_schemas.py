@@ -88,6 +88,7 @@ class ExtensionOut(Out):
     forwarding: ForwardingOut
     no_answer: NoAnswerOut
     restricted: bool
+    pin_locked: bool = Field(description="Wrong PINs in a row locked it until the PIN is reset or set (A53).")
     legacy_multi_forward: bool = Field(
         description="Taken over from elsewhere: limits of call groups on forward targets do not hold."
     )

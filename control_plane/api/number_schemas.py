@@ -10,10 +10,10 @@ from typing_extensions import TypedDict
 
 from control_plane.api.schemas import E164, NumberOut, Out, strict
 from control_plane.domain.entities import Slug
+from control_plane.domain.pins import PinVerdict
 from control_plane.domain.voice import SERVICES_MAX
 from control_plane.service.allocation import RANGE_MAX
 from control_plane.service.csv_lists import IMPORT_CHARACTERS_MAX, LineOutcome
-from control_plane.service.pins import PinVerdict
 
 Count = Annotated[int, Field(ge=1, le=RANGE_MAX, strict=True)]
 Services = Annotated[int, Field(ge=0, le=SERVICES_MAX, strict=True)]
@@ -110,6 +110,7 @@ class NumberDetails(BaseModel):
     forwarding_to: list[str] = Field(description="Where its calls go now; empty when not forwarded.")
     do_not_disturb: bool
     restricted: bool
+    pin_locked: bool = Field(description="Its PIN is locked until it is reset (A53).")
 
 
 @strict

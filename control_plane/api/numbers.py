@@ -77,7 +77,7 @@ async def reset_number_pin(write: Writing, e164: str) -> PhoneNumber:
 @actions.post("/check-pin", response_model=PinChecked, responses=documents.ACT)
 async def check_number_pin(write: Creating, e164: str, body: Annotated[PinIn, Body()]) -> PinChecked:
     """Whether a PIN is the number's, for who logs somebody in; wrong ones in a row lock it."""
-    verdict = await check_pin(write.store, write.by, write.policy, e164, body["pin"])
+    verdict = await check_pin(write.store, write.by, e164, body["pin"])
     await write.changed()
     return PinChecked(verdict=verdict)
 

@@ -79,7 +79,7 @@ class ExplainIn(_Given):
         default={}, description="Member of a call group -> when its last call ended, in Unix time."
     )
     codes: list[StrictBool] = Field(
-        default=[], max_length=2, description="Authorization codes entered: right or wrong."
+        default=[], max_length=3, description="Authorization codes or PINs entered: right or wrong."
     )
 
 

@@ -244,7 +244,6 @@ class NumberOut(Out):
     person: str | None
     softphone: bool
     allocation_lock: bool
-    pin_locked: bool
     ever_active: bool
     cooldown_until: datetime | None
 

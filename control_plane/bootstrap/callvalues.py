@@ -15,7 +15,11 @@ from control_plane.callpath.explain import (
     InsideCaller,
     OutsideCaller,
 )
+from control_plane.domain.features import Feature, find
 from control_plane.domain.model import ExtensionId, Model
+
+_ASKING = frozenset({"out.authorization", "mailbox.pin"})
+_ASKED = frozenset({"right", "wrong", "locked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,13 @@ class CallReport:
     answered_by: tuple[str, ...]
 
 
-def is_right(model: Model, caller: CallerId, digits: str) -> bool:
-    """Whether these digits are the authorization code the caller is asked for."""
-    match caller:
+def is_right(model: Model, request: CallRequest, digits: str) -> bool:
+    """Whether these digits are the authorization code, or the PIN, the caller is asked for."""
+    match request.caller:
         case InsideCaller(org, key):
+            found = find(model.feature_codes, request.dialled)
+            if found is not None and found[0].feature is Feature.VOICEMAIL:
+                return digits == model.extensions[org, key].voicemail_pin.get_secret_value()
             occupancy = model.occupancies.get((org, model.extensions[org, key].site))
             code = occupancy.authorization_code if occupancy else None
             if code is None:
@@ -65,8 +72,8 @@ def ident_of(name: str) -> ExtensionId:
 
 
 def asks_code(explained: Explanation) -> bool:
-    """Whether the caller is asked for an authorization code."""
-    return any(s.node == "out.authorization" and s.outcome in ("right", "wrong") for s in explained.trace)
+    """Whether the caller is asked for an authorization code or a PIN."""
+    return any(s.node in _ASKING and s.outcome in _ASKED for s in explained.trace)
 
 
 def would_ring_for_ever(explained: Explanation) -> bool:

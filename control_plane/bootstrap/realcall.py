@@ -45,7 +45,7 @@ from control_plane.callpath.explain import (
     OutsideCaller,
     explain,
 )
-from control_plane.callpath.graph import FEATURE, REFUSED, outcome_of, parse_trace
+from control_plane.callpath.graph import FEATURE, MAILBOX, PIN_LOCKED, REFUSED, outcome_of, parse_trace
 from control_plane.domain.extension import Device, Transport
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import ExtensionId, Model
@@ -55,7 +55,7 @@ from control_plane.ports import AmiEvent
 CALL_S = 240.0
 """Longer than three ringing times of 60 s in a row: own, forward, no-answer number."""
 ENDS_ITSELF_S = 30.0
-"""Two questions for a code that time out, with their announcements, take about 20 s."""
+"""Two questions for a code that time out, with their announcements, take about 20 s; three for a PIN 25 s."""
 REGISTER_S = 5.0
 TRACE_S = 5.0
 """Within which all legs of a call have told their trace once it is over."""
@@ -153,7 +153,7 @@ class _Caller:
     def _explain(self, carrier: Carrier) -> Explanation:
         request = self._request
         known = self._background.run(read_remembered(self._link))
-        right = tuple(is_right(self._model, request.caller, code) for code in request.codes)
+        right = tuple(is_right(self._model, request, code) for code in request.codes)
 
         def explained(behaviour: Mapping[str, Behaviour]) -> Explanation:
             now = Circumstances(
@@ -318,7 +318,7 @@ class _Caller:
             self._type_codes(call, explained)
         if request.digits and not call.ended:
             self._send(call, request.digits)
-        if explained.outcome in (REFUSED.name, FEATURE.name):
+        if explained.outcome in (REFUSED.name, FEATURE.name, PIN_LOCKED.name):
             with suppress(PhoneTimeout):
                 self._engine.poll_until(lambda: call.ended, ENDS_ITSELF_S, "Asterisk ends the call")
             return
@@ -334,7 +334,7 @@ class _Caller:
             self._engine.run_for(BEFORE_CODE_S if number == 0 else BETWEEN_CODES_S)
             if not call.ended:
                 self._send(call, f"{code}#")
-        if explained.outcome == REFUSED.name:
+        if explained.outcome in (REFUSED.name, PIN_LOCKED.name, MAILBOX.name):
             return
         with suppress(PhoneTimeout):
             self._engine.poll_until(

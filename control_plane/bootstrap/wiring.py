@@ -75,7 +75,7 @@ class Wiring:
     def number_policy(self) -> NumberPolicy:
         """What is decided here about the life of numbers."""
         s = self.settings
-        return NumberPolicy(self.clock, timedelta(days=s.number_cooldown_days), s.pin_failures_max)
+        return NumberPolicy(self.clock, timedelta(days=s.number_cooldown_days))
 
     @property
     def node_start(self) -> NodeStart:
@@ -96,6 +96,7 @@ class Wiring:
             self.settings.database.get_secret_value() or self.state_dir / DATABASE_FILE,
             self.clock,
             feature_codes=with_codes(self.settings.feature_codes),
+            pin_failures_max=self.settings.pin_failures_max,
         )
         try:
             yield store

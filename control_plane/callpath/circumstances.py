@@ -24,7 +24,8 @@ class Circumstances:
 
     Keys of `behaviour` are "org/key" or an E.164 number; what is not named answers. `in_call` lists "org/key"
     with a call up. `last_used` gives device ids. `codes` are what the caller types when asked for an
-    authorization code: True for the right one; fewer than two entries means the rest is left to time out.
+    authorization code or a PIN: True for the right one; where they are fewer than the questions, the rest is
+    left to time out.
 
     `at` is when the call is made (aware), needed where business hours matter. `began_with` gives for
     "org/group key" the member round robin began with last; `last_call_ended` for "org/key" when the last call

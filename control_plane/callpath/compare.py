@@ -11,8 +11,8 @@ from control_plane.callpath.explain import Explanation, Step
 Pair = tuple[str, str]
 Trace = tuple[Pair, ...]
 
-ANSWERED, CANCELLED, FEATURE = "answered", "cancelled", "feature"
-TAKEN_UP = frozenset({ANSWERED, FEATURE})
+ANSWERED, CANCELLED, FEATURE, MAILBOX = "answered", "cancelled", "feature", "mailbox"
+TAKEN_UP = frozenset({ANSWERED, FEATURE, MAILBOX})
 """Outcomes at which Asterisk answers the caller."""
 REFUSAL = 300
 """SIP status from which on the caller was not answered (RFC 3261, 21)."""

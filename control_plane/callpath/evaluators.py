@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from control_plane.callpath.graph import LAST_RING_S, MAX_HOPS
 from control_plane.callpath.group_evaluators import GROUP_EVALUATORS
+from control_plane.callpath.pin_evaluators import PIN_EVALUATORS
 from control_plane.callpath.running import Verdict, dial_legs, dialled
 from control_plane.callpath.walk import Attempt, Walk
 from control_plane.domain.features import Feature, find
@@ -323,4 +324,5 @@ EVALUATORS: Mapping[str, Callable[[Walk], Verdict]] = {
     "leg.ring": _ring,
     "leg.trunk": lambda w: _trunk_of(w, w.dialled),
     **GROUP_EVALUATORS,
+    **PIN_EVALUATORS,
 }

@@ -23,9 +23,11 @@ from control_plane.callpath.nodes import (
     HUNG_UP,
     INACTIVE,
     LAST_RING_S,
+    MAILBOX,
     MAX_GROUPS,
     MAX_HOPS,
     NO_ANSWER,
+    PIN_LOCKED,
     RECORDED,
     REFUSED,
     UNAVAILABLE,
@@ -36,6 +38,7 @@ from control_plane.callpath.nodes import (
     Target,
     dial,
 )
+from control_plane.callpath.pin_nodes import PIN_NODES
 
 
 def _callee(part: str) -> tuple[Node, ...]:
@@ -130,7 +133,7 @@ EXTENSION_NODES: Final[tuple[Node, ...]] = (
             "forward_set": FEATURE,
             "forward_off": FEATURE,
             "forward_refused": FEATURE,
-            "voicemail": FEATURE,
+            "voicemail": "mailbox.there",
         },
         "feature",
     ),
@@ -301,10 +304,10 @@ EXTENSION_NODES: Final[tuple[Node, ...]] = (
         timeout="",
     ),
 )
-NODES: Final[tuple[Node, ...]] = (*EXTENSION_NODES, *GROUP_NODES, *NEUTRAL_NODES)
+NODES: Final[tuple[Node, ...]] = (*EXTENSION_NODES, *GROUP_NODES, *NEUTRAL_NODES, *PIN_NODES)
 
 GRAPH: Final[Mapping[str, Node]] = {node.id: node for node in NODES}
-CONTEXTS: Final = ("out", "neutral", "did", "in", "leg", "main", "group", "member")
+CONTEXTS: Final = ("out", "neutral", "did", "in", "leg", "main", "group", "member", "mailbox")
 ENTRY: Final[Mapping[str, str]] = {
     context: next(n.id for n in NODES if n.context == context) for context in CONTEXTS
 }
@@ -352,10 +355,12 @@ __all__ = [
     "HUNG_UP",
     "INACTIVE",
     "LAST_RING_S",
+    "MAILBOX",
     "MAX_GROUPS",
     "MAX_HOPS",
     "NODES",
     "NO_ANSWER",
+    "PIN_LOCKED",
     "RECORDED",
     "REFUSED",
     "UNAVAILABLE",

@@ -36,6 +36,8 @@ VOICEMAIL = End("voicemail", 16)
 RECORDED = End("recorded", 19)
 HUNG_UP = End("hung_up", 19)
 FEATURE = End("feature", 16)
+MAILBOX = End("mailbox", 16)
+PIN_LOCKED = End("pin_locked", 21)
 
 Target = str | End
 """A node id or an end."""

@@ -49,7 +49,7 @@ def call(
     seconds: Annotated[float, typer.Option("--seconds", min=0.5, max=600, help="How long to talk.")] = 2.0,
     code: Annotated[
         list[str] | None,
-        typer.Option("--code", metavar="DIGITS", help="Typed when a code is asked for. Repeatable."),
+        typer.Option("--code", metavar="DIGITS", help="Typed when a code or a PIN is asked for. Repeatable."),
     ] = None,
     dtmf: Annotated[
         str, typer.Option("--dtmf", metavar="DIGITS", help="Sent once the call is answered.")

@@ -55,7 +55,7 @@ def explain_command(
     behaviour: BehaviourOption = None,
     code: Annotated[
         list[Code] | None,
-        typer.Option("--code", help="What the caller types when asked for a code. Repeatable."),
+        typer.Option("--code", help="What the caller types when asked for a code or a PIN. Repeatable."),
     ] = None,
     org: OrgOption = None,
     as_json: JsonOption = False,

@@ -35,7 +35,7 @@ Step = Callable[[SqlStore, str], Awaitable[Saved[PhoneNumber]]]
 
 def number_as_dict(number: PhoneNumber) -> dict[str, Any]:
     """A number for JSON, without its default PIN."""
-    found: dict[str, Any] = number.model_dump(mode="json", exclude={"default_pin", "pin_failures"})
+    found: dict[str, Any] = number.model_dump(mode="json", exclude={"default_pin"})
     assignment = assignment_of(number)
     found["assignment"] = {"kind": assignment.kind.value, "text": assignment.text}
     return found
@@ -128,7 +128,7 @@ def number_show(number: NumberArgument, as_json: JsonOption = False) -> None:
             "do not disturb": yes_no(details.do_not_disturb),
             "restricted": yes_no(details.restricted),
             "number lock": "locked: cannot be allocated" if found.allocation_lock else "no",
-            "PIN lock": "locked: reset the PIN" if found.pin_locked else "no",
+            "PIN lock": "locked: reset the PIN" if details.pin_locked else "no",
             "warnings": warnings_text(warnings) or "none",
         },
     )

@@ -54,6 +54,13 @@ def show_extensions(as_json: JsonOption = False) -> None:
     table("", columns, (_row(model, extension) for extension in found))
 
 
+def pin_lock(extension: Extension) -> str:
+    """Whether its PIN is locked, and how near to it it is."""
+    if extension.pin_locked:
+        return "locked: reset the PIN"
+    return f"no, {extension.pin_failures} wrong in a row" if extension.pin_failures else "no"
+
+
 def _row(model: Model, extension: Extension) -> tuple[str, ...]:
     forwarding = extension.forwarding
     return (
@@ -100,6 +107,7 @@ def _print_extension(model: Model, extension: Extension, contacts: dict[str, str
             "rings": ", ".join(kind.value for kind in extension.ring_devices) or "by the default rule",
             "call waiting": yes_no(extension.rings_waiting_calls),
             "restricted": yes_no(extension.restricted),
+            "PIN lock": pin_lock(extension),
         },
     )
     rows = (

@@ -206,8 +206,8 @@ class PhoneNumber(Entity):
     `pending_to`: where PENDING leads once Asterisk was seen to follow. `main`: nominated as the main number
     of its organisation at its site (R8, A8); such a number is inbound only: it reaches no extension, and no
     extension calls from it. `label_1` and `label_2` are the two-part name (R48), `person` whom it is
-    assigned to (R27). `allocation_lock` keeps it from another organisation (R33), `pin_locked` its PIN from
-    being tried (A33, A53). `ever_active` says that it goes to its cooldown and not straight back to the pool.
+    assigned to (R27). `allocation_lock` keeps it from another organisation (R33).
+    `ever_active` says that it goes to its cooldown and not straight back to the pool.
     """
 
     e164: PhoneNumberText
@@ -225,8 +225,6 @@ class PhoneNumber(Entity):
     cooldown_until: Instant | None = None
     allocation_lock: bool = False
     default_pin: SecretStr = SecretStr("")
-    pin_failures: int = Field(default=0, ge=0)
-    pin_locked: bool = False
 
     @model_validator(mode="after")
     def _main_has_no_extension(self) -> Self:

@@ -164,6 +164,8 @@ class DndAction(StrEnum):
 class Extension(Entity):
     """One extension: what it is called, what it does with calls.
 
+    `voicemail_pin` also logs in at handsets (R53). `pin_failures` counts wrong ones in a row, wherever they
+    were given; `pin_locked`: no PIN is taken until it is reset (A33, A53).
     `legacy_multi_forward` marks a row taken over from elsewhere: the limits that call groups set to forward
     targets (R96, R97) came later and do not hold for it (R98).
     """
@@ -176,6 +178,8 @@ class Extension(Entity):
     person: Slug | None = None
     number: PhoneNumberText | None = None
     voicemail_pin: SecretStr = SecretStr("")
+    pin_failures: int = Field(default=0, ge=0)
+    pin_locked: bool = False
     ring_devices: tuple[DeviceKind, ...] = ()
     primary_device: DeviceKind | None = None
     call_waiting: bool = True

@@ -20,6 +20,7 @@ from control_plane.domain.extension import DEVICE_PRIORITY, Device, DeviceKind, 
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
 from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import Handset
+from control_plane.domain.pins import PIN_FAILURES_MAX
 from control_plane.domain.voice import ServiceChange, VoiceService
 
 ExtensionId = tuple[str, str]
@@ -47,6 +48,7 @@ class Model:
     call_groups: Mapping[ExtensionId, CallGroup] = field(default_factory=dict)
     main_numbers: Mapping[tuple[str, str], MainNumber] = field(default_factory=dict)
     feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
+    pin_failures_max: int = PIN_FAILURES_MAX
 
     @classmethod
     def of(
@@ -69,6 +71,7 @@ class Model:
         call_groups: Iterable[CallGroup] = (),
         main_numbers: Iterable[MainNumber] = (),
         feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES,
+        pin_failures_max: int = PIN_FAILURES_MAX,
     ) -> Model:
         """The model of these entities, in any order."""
         grouped: dict[ExtensionId, list[Device]] = {}
@@ -92,6 +95,7 @@ class Model:
             call_groups={(g.org, g.key): g for g in call_groups},
             main_numbers={(m.org, m.site): m for m in main_numbers},
             feature_codes=feature_codes,
+            pin_failures_max=pin_failures_max,
         )
 
     def is_active(self, extension: Extension) -> bool:

@@ -146,7 +146,7 @@ def _line(name: str, before: str | None, after: str | None, *, masked: bool) -> 
 def _is_secret_field(key: ArtefactKey, name: str) -> bool:
     if key.holder is Holder.MAILBOX:
         return name == "pin"
-    return name in SECRET_FIELDS or key.name.startswith("code/")
+    return name in SECRET_FIELDS or key.name.startswith(("code/", "pin/"))
 
 
 _MAILBOX_FIELDS = ("pin", "name", "email", "pager", "options")

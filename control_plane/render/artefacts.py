@@ -65,7 +65,7 @@ class ArtefactKey(NamedTuple):
         return f"{self.holder}:{self.name}"
 
 
-SECRET_ROWS = ("pbx/auth/", "code/")
+SECRET_ROWS = ("pbx/auth/", "code/", "pin/")
 """AstDB prefixes whose values are secrets: masked in diffs, kept out of logs and errors."""
 
 
@@ -77,7 +77,7 @@ def is_secret(key: ArtefactKey) -> bool:
 
 
 OWNED_ROWS = ("pbx/auth", "pbx/aor", "pbx/endpoint", "pbx/identify", "ext", "vip", "did", "site", "emergency",
-              "reception", "code", "hint", "group", "main")  # fmt: skip
+              "reception", "code", "pin", "hint", "group", "main")  # fmt: skip
 """AstDB families this program owns wholly: a row it did not render there is foreign and goes.
 
 Not owned, because Asterisk or a phone writes them: `journal`, `outbox`, `last`, `idle`, `turn`, `registrar`;

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from control_plane.callpath.graph import CONTEXTS, MAX_GROUPS, MAX_HOPS, NODES, Node, Target
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
+from control_plane.domain.model import Model
+from control_plane.domain.pins import LOCKED, PIN_FAILURES_MAX, PIN_TRIES
 from control_plane.domain.regions import REGIONS
 from control_plane.render.templates import ENVIRONMENT, render
 
@@ -73,6 +75,8 @@ def _rendered(node: Node) -> _Rendered:
         cold=edges.cold,
         max_hops=MAX_HOPS,
         max_groups=MAX_GROUPS,
+        pin_tries=PIN_TRIES,
+        locked=LOCKED,
         label=node.label,
     )
     usual, _, rest = text.partition(_LEAVE)
@@ -109,13 +113,23 @@ def _graph_context(context: str) -> list[str]:
     return lines + [line for rendered in nodes for line in rendered.cold_lines]
 
 
-def dialplan_text(organisations: Iterable[str], feature_codes: Iterable[FeatureCode] = FEATURE_CODES) -> str:
+def node_dialplan(model: Model) -> str:
+    """The dialplan of a node of this model."""
+    return dialplan_text(sorted(model.organisations), model.feature_codes, model.pin_failures_max)
+
+
+def dialplan_text(
+    organisations: Iterable[str],
+    feature_codes: Iterable[FeatureCode] = FEATURE_CODES,
+    pin_failures_max: int = PIN_FAILURES_MAX,
+) -> str:
     """The whole include-free dialplan of a node; byte-stable for the same input."""
     parts = [
         render("dialplan/entries.conf.j2", {}),
         *("\n".join(_graph_context(context)) + "\n" for context in CONTEXTS),
         render("dialplan/numbering.conf.j2", {"regions": [REGIONS[code] for code in sorted(REGIONS)]}),
         render("dialplan/features.conf.j2", {"codes": {c.feature.value: c.code for c in feature_codes}}),
+        render("dialplan/pin.conf.j2", {"failures_max": pin_failures_max, "locked": LOCKED}),
         render("dialplan/trace.conf.j2", {}),
         render("dialplan/hints.conf.j2", {"organisations": list(organisations)}),
     ]

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from control_plane.domain.model import Model
 from control_plane.render.artefacts import Holder, Rendered
-from control_plane.render.dialplan import dialplan_text
+from control_plane.render.dialplan import node_dialplan
 from control_plane.render.mailboxes import MAILBOX_FILES, place_of
 from control_plane.render.pjsip import device_text, trunk_text
 from control_plane.render.static import NODE_EVENTS, NodeStart, render_node
@@ -79,7 +79,7 @@ def _own_files(model: Model, start: NodeStart, place: Place) -> dict[str, str]:
         "own_certificate": place.certificate_for == start.sip_address,
         "database_dir": DATABASE_DIR,
         "events": NODE_EVENTS,
-        "dialplan": dialplan_text(sorted(model.organisations), model.feature_codes),
+        "dialplan": node_dialplan(model),
     }
     return {name: render(f"export/{name}.j2", values) for name in _OWN}
 

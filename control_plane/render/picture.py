@@ -20,6 +20,7 @@ CONTEXT_TITLES = {
     "main": "A call to a main number",
     "group": "A call to a call group",
     "member": "At each member of the group",
+    "mailbox": "The own voicemail",
 }
 _UNSAFE = str.maketrans({'"': "'", "<": "(", ">": ")", "#": "", "\n": " "})
 

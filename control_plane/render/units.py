@@ -5,6 +5,7 @@ The row formats are read by the dialplan templates; docs/rows.md describes them 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 
 from control_plane.domain.entities import (
@@ -19,8 +20,9 @@ from control_plane.domain.extension import Device, Extension, NoAnswerAction
 from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model, chosen, ring_choice
+from control_plane.domain.pins import LOCKED
 from control_plane.render.artefacts import Rendered, Unit, UnitKind
-from control_plane.render.dialplan import canonical, dialplan_text
+from control_plane.render.dialplan import canonical, node_dialplan
 from control_plane.render.groups import group_rows
 from control_plane.render.neutral import handset_rows
 from control_plane.render.pjsip import (
@@ -74,7 +76,7 @@ def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
                 files=[
                     (
                         DIALPLAN_FILE,
-                        canonical(dialplan_text(sorted(model.organisations), model.feature_codes)),
+                        canonical(node_dialplan(model)),
                     )
                 ]
             )
@@ -188,6 +190,8 @@ def _extension(model: Model, extension: Extension) -> Rendered:
     mailboxes = []
     if extension.has_mailbox:
         mailboxes.append((f"{extension.org}/{extension.key}", mailbox_line(extension)))
+    elif extension.voicemail_pin.get_secret_value():
+        rows.append((f"pin/{extension.org}/{extension.key}", pin_digest(extension)))
     return Rendered.of(rows=rows, mailboxes=mailboxes)
 
 
@@ -224,6 +228,8 @@ def _feature_rows(extension: Extension, devices: tuple[Device, ...]) -> Iterator
     forwarding = extension.forwarding
     if extension.dnd:
         yield f"{base}/dnd", "1"
+    if extension.pin_locked or extension.pin_failures:
+        yield f"{base}/pin", LOCKED if extension.pin_locked else str(extension.pin_failures)
     if forwarding.targets:
         yield f"{base}/fwdto", "&".join(f"Local/{t}@{LEG_CONTEXT}/n" for t in forwarding.targets)
     if forwarding.enabled and not extension.restricted:
@@ -238,6 +244,15 @@ def _feature_rows(extension: Extension, devices: tuple[Device, ...]) -> Iterator
 def dial_string(devices: tuple[Device, ...]) -> str:
     """What Dial() takes to ring these devices together."""
     return "&".join(f"PJSIP/{device.id}" for device in devices)
+
+
+def pin_digest(extension: Extension) -> str:
+    """SHA-1 of "organisation/extension/PIN", which the dialplan can check.
+
+    It keeps a PIN from being read at a glance and no more: there are few enough of them to try them all.
+    """
+    text = f"{extension.org}/{extension.key}/{extension.voicemail_pin.get_secret_value()}"
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def mailbox_line(extension: Extension) -> str:

@@ -28,7 +28,7 @@ _ONE = {
     "people": "person",
     "occupancies": "occupancy",
 }
-_NOT_LEFT = frozenset({"organisations", "leftovers", "feature_codes"})
+_NOT_LEFT = frozenset({"organisations", "leftovers", "feature_codes", "pin_failures_max"})
 """Leftovers are the node's: the decommission waits until they are erased there, not until the model forgets
 them, which is after they were erased a second time."""
 

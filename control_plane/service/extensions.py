@@ -27,6 +27,9 @@ from control_plane.service.writing import By, Saved, merged, patched, require_ve
 
 Changes = Mapping[str, object]
 
+PIN_UNLOCKED: Changes = {"pin_failures": 0, "pin_locked": False}
+"""Of an extension whose PIN was set anew by who may (R53)."""
+
 Check = Callable[[Model, Extension | None, Extension], None]
 """Raises DomainError when the second extension cannot take the place of the first in the model."""
 
@@ -37,6 +40,7 @@ async def create_extension(store: Store, by: By, values: Changes) -> Saved[Exten
     Raises: UnknownEntity (the organisation), InvalidField, Conflict.
     """
     _refuse_legacy(None, values)
+    _refuse_counted(values)
     async with store.transaction(by.actor) as tx:
         model = tx.model
         extension = new_extension(model, values)
@@ -75,12 +79,17 @@ def new_extension(model: Model, values: Changes) -> Extension:
 async def patch_extension(store: Store, by: By, ident: ExtensionId, changes: Changes) -> Saved[Extension]:
     """Change only what is given, nested `forwarding` and `no_answer` included.
 
+    A PIN set here unlocks it; one chosen on a phone does not.
     Raises: UnknownEntity, InvalidField, Conflict, StaleVersion.
     """
     async with store.transaction(by.actor) as tx:
         before = require_extension(tx.model, ident)
         require_version(tx, by, EntityKind.EXTENSION, ident)
-        return revise(tx, before, changes)
+        saved = revise(tx, before, changes)
+        if "voicemail_pin" not in changes:
+            return saved
+        tx.put(saved.entity.model_copy(update=PIN_UNLOCKED))
+        return Saved(tx.model.extensions[ident], tx.version(EntityKind.EXTENSION, ident))
 
 
 def check_references(model: Model, before: Extension | None, after: Extension) -> None:
@@ -142,6 +151,12 @@ def _refuse_what_follows(changes: Changes) -> None:
             "forwarding.vip_ring_devices",
             "follows from ring_devices when forwarding is switched on: set ring_devices instead",
         )
+    _refuse_counted(changes)
+
+
+def _refuse_counted(changes: Changes) -> None:
+    for name in sorted(PIN_UNLOCKED.keys() & changes.keys()):
+        raise InvalidField(name, "is counted: set voicemail_pin, or reset the PIN of its number, to unlock")
 
 
 def _refuse_legacy(before: Extension | None, changes: Changes) -> None:

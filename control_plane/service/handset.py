@@ -16,10 +16,12 @@ from datetime import UTC, datetime, timedelta
 from control_plane.callpath.passing import passing_problem
 from control_plane.domain.extension import Extension
 from control_plane.domain.model import ExtensionId, Model
+from control_plane.domain.pins import LOCKED, PinCount
 from control_plane.domain.regions import is_e164, tidy
 from control_plane.errors import DomainError, InvalidField
 from control_plane.ports import AuditEntry, Clock, EntityKind, Store
 from control_plane.service.extensions import check_references, revise
+from control_plane.service.pins import put_count
 from control_plane.service.rules import require_extension, require_site
 
 logger = logging.getLogger(__name__)
@@ -31,8 +33,10 @@ ROWS_AT_ONCE = 10_000
 """More than that in one go is not phones but somebody filling AstDB; the rest waits for the next time."""
 _AUDIT_PAGE = 100
 
-_KEY = re.compile(r"journal/([a-z][a-z0-9-]{0,30})/([0-9]{2,6})/(dnd|fwd|fwdto)/([A-Za-z0-9._-]{1,64})")
-_VALUE = re.compile(r"([0-9+*#.() -]{1,40}),([0-9]{1,11})(?:\.[0-9]{1,9})?,([a-z][a-z0-9]{11})")
+_KEY = re.compile(r"journal/([a-z][a-z0-9-]{0,30})/([0-9]{2,6})/(dnd|fwd|fwdto|pin)/([A-Za-z0-9._-]{1,64})")
+_VALUE = re.compile(r"([0-9+*#.() -]{1,40}|locked),([0-9]{1,11})(?:\.[0-9]{1,9})?,([a-z][a-z0-9]{11})")
+_COUNT_DIGITS = 3
+_MOST = 10**_COUNT_DIGITS
 _SWITCH = {"1": True, "0": False}
 
 Changes = dict[str, object]
@@ -102,6 +106,8 @@ def _parsed(key: str, value: str, now: datetime) -> _Row:
 def _order(row: _Row) -> tuple[datetime, int, str, bool]:
     """Oldest first; within a second by Asterisk's call counter; of one call the target before the switch."""
     head, _, counter = row.key.rpartition("/")[2].rpartition(".")
+    if row.field == "pin":  # of calls within a second the one that counted most
+        return row.at, _MOST if row.value == LOCKED else _failures(row) or 0, head, True
     return row.at, int(counter) if counter.isdecimal() else 0, head, row.field != "fwdto"
 
 
@@ -113,16 +119,23 @@ async def _take(store: Store, ident: ExtensionId, rows: Sequence[_Row]) -> None:
         devices = {device.id for device in model.devices_of(extension)}
         dnd: Changes = {}
         forwarding: Changes = {}
+        counted: PinCount | None = None
         for row in rows:
             try:
-                if row.device not in devices:
+                if row.field != "pin" and row.device not in devices:
                     raise _Skip("it names a device the extension does not have")
                 if await _changed_later(store, row):
                     raise _Skip("somebody changed the same thing later")
+                if row.field == "pin":  # given on any phone, also to log in at it
+                    counted = _pin_count(row, model.pin_failures_max)
+                    continue
                 changes = dnd if row.field == "dnd" else forwarding
                 changes.update(_changes(model, extension, row))
             except _Skip as why:
                 _skipped(ident, why)
+        if counted is not None:
+            put_count(tx, extension, counted)
+            extension = tx.model.extensions[ident]
         # Apart, so that a forwarding that cannot be kept does not take the other change with it.
         for wanted in (dnd, {"forwarding": forwarding} if forwarding else {}):
             try:
@@ -145,6 +158,19 @@ def _changes(model: Model, extension: Extension, row: _Row) -> Changes:
     return {"dnd" if row.field == "dnd" else "enabled": _SWITCH[row.value]}
 
 
+def _pin_count(row: _Row, failures_max: int) -> PinCount:
+    if row.value == LOCKED:
+        return PinCount(failures_max, locked=True)
+    failures = _failures(row)
+    if failures is None:
+        raise _Skip("pin is no count of wrong PINs")
+    return PinCount(failures, failures >= failures_max)
+
+
+def _failures(row: _Row) -> int | None:
+    return int(row.value) if row.value.isdecimal() and len(row.value) <= _COUNT_DIGITS else None
+
+
 def _target(model: Model, extension: Extension, dialled: str) -> Changes:
     digits = tidy(dialled)
     ident = (extension.org, digits)
@@ -158,6 +184,7 @@ def _target(model: Model, extension: Extension, dialled: str) -> Changes:
 
 _OBSERVED: Mapping[str, Callable[[Mapping[str, object]], object]] = {
     "dnd": lambda entity: entity.get("dnd"),
+    "pin": lambda entity: (entity.get("pin_failures"), entity.get("pin_locked")),
     "fwd": lambda entity: _of_forwarding(entity, "enabled"),
     "fwdto": lambda entity: _of_forwarding(entity, "extensions", "numbers", "enabled"),
 }
@@ -191,6 +218,8 @@ async def _changed_later(store: Store, row: _Row) -> bool:
 
 
 def _changed(entry: AuditEntry, field: str) -> bool:
+    if field == "pin" and "voicemail_pin" in entry.fields:
+        return True  # the audit does not show PINs, so a new one looks like the old
     observe = _OBSERVED[field]
     return observe(entry.before or {}) != observe(entry.after or {})
 

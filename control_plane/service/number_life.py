@@ -17,6 +17,7 @@ from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.bulk import NewExtension, put_extensions
 from control_plane.service.credentials import new_password, new_pin
 from control_plane.service.extensions import (
+    PIN_UNLOCKED,
     release_handsets,
     remove_extension,
     require_not_forwarded_to,
@@ -167,9 +168,8 @@ async def reset_pin(store: Store, by: By, policy: NumberPolicy, e164: str) -> Sa
             raise Conflict(f"{e164} reaches no extension, so nothing has a PIN: give it an extension first.")
         pin = before.default_pin.get_secret_value() or new_pin()
         extension = tx.model.extensions[after.org, after.extension]
-        tx.put(extension.model_copy(update={"voicemail_pin": SecretStr(pin)}))
-        changes = {"default_pin": SecretStr(pin), "pin_failures": 0, "pin_locked": False}
-        tx.put(after.model_copy(update=changes))
+        tx.put(extension.model_copy(update={"voicemail_pin": SecretStr(pin), **PIN_UNLOCKED}))
+        tx.put(after.model_copy(update={"default_pin": SecretStr(pin)}))
         return _saved(tx, e164)
 
 

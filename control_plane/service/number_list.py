@@ -191,15 +191,16 @@ def row(model: Model, number: PhoneNumber, in_progress: Collection[Subject]) -> 
         number,
         assignment_of(number),
         tuple(device.kind.value for device in devices),
-        tuple(_warnings(number, in_progress)),
+        tuple(_warnings(model, number, in_progress)),
     )
 
 
-def _warnings(number: PhoneNumber, in_progress: Collection[Subject]) -> Iterator[RowWarning]:
-    extension = f"{number.org}/{number.extension}"
-    if ("number", number.e164) in in_progress or ("extension", extension) in in_progress:
+def _warnings(model: Model, number: PhoneNumber, in_progress: Collection[Subject]) -> Iterator[RowWarning]:
+    name = f"{number.org}/{number.extension}"
+    extension = model.extensions.get((number.org or "", number.extension or ""))
+    if ("number", number.e164) in in_progress or ("extension", name) in in_progress:
         yield RowWarning.UPDATE_IN_PROGRESS
     if number.allocation_lock:
         yield RowWarning.NUMBER_LOCKED
-    if number.pin_locked:
+    if extension is not None and extension.pin_locked:
         yield RowWarning.PIN_LOCKED

@@ -8,14 +8,11 @@ from datetime import timedelta
 from control_plane.ports import Clock
 
 COOLDOWN = timedelta(days=30)
-PIN_FAILURES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class NumberPolicy:
-    """`cooldown`: how long a number that was in use is offered to nobody (A21). `pin_failures_max`: wrong
-    PINs in a row until a PIN is locked (A53)."""
+    """`cooldown`: how long a number that was in use is offered to nobody (A21)."""
 
     clock: Clock
     cooldown: timedelta = COOLDOWN
-    pin_failures_max: int = PIN_FAILURES_MAX

@@ -23,6 +23,7 @@ class Details:
     forwarding_to: tuple[str, ...] = ()
     do_not_disturb: bool = False
     restricted: bool = False
+    pin_locked: bool = False
 
 
 def details_of(model: Model, e164: str) -> Details:
@@ -43,4 +44,5 @@ def details_of(model: Model, e164: str) -> Details:
         forwarding_to=forwarding.targets if forwarding.enabled and not extension.restricted else (),
         do_not_disturb=extension.dnd,
         restricted=extension.restricted,
+        pin_locked=extension.pin_locked,
     )

@@ -1,26 +1,18 @@
-"""Checking the PIN of a number: who answers for it, and when it is locked (R53, A33, A53)."""
+"""PINs checked by the API, and what phones counted: when a PIN is locked (R53, A33, A53)."""
 
 from __future__ import annotations
 
 import hmac
-from enum import StrEnum
 
+from control_plane.domain.extension import Extension
+from control_plane.domain.pins import PinCount, PinVerdict, verdict
 from control_plane.errors import Conflict
-from control_plane.ports import Store
-from control_plane.service.number_policy import NumberPolicy
+from control_plane.ports import Store, Transaction
 from control_plane.service.numbers import require_number
 from control_plane.service.writing import By
 
 
-class PinVerdict(StrEnum):
-    """What became of a PIN that somebody gave."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    LOCKED = "locked"  # right or wrong is not told: reset the PIN first
-
-
-async def check_pin(store: Store, by: By, policy: NumberPolicy, e164: str, pin: str) -> PinVerdict:
+async def check_pin(store: Store, by: By, e164: str, pin: str) -> PinVerdict:
     """Whether `pin` is the PIN of an active number; so many wrong ones in a row lock it until it is reset.
 
     Raises: UnknownEntity, Conflict (the number is not active, or reaches no extension).
@@ -32,12 +24,17 @@ async def check_pin(store: Store, by: By, policy: NumberPolicy, e164: str, pin: 
             raise Conflict(
                 f"{e164} is not active with an extension, so it has no PIN (R30): activate it first."
             )
-        if number.pin_locked:
-            return PinVerdict.LOCKED
         right = hmac.compare_digest(pin.encode(), extension.voicemail_pin.get_secret_value().encode())
-        failures = 0 if right else number.pin_failures + 1
-        locked = failures >= policy.pin_failures_max
-        tx.put(number.model_copy(update={"pin_failures": failures, "pin_locked": locked}))
-        if right:
-            return PinVerdict.RIGHT
-        return PinVerdict.LOCKED if locked else PinVerdict.WRONG
+        found, after = verdict(_count(extension), right=right, failures_max=tx.model.pin_failures_max)
+        put_count(tx, extension, after)
+        return found
+
+
+def put_count(tx: Transaction, extension: Extension, count: PinCount) -> None:
+    """Keep how often the PIN was wrong; nothing is written where that is as it was."""
+    if count != _count(extension):
+        tx.put(extension.model_copy(update={"pin_failures": count.failures, "pin_locked": count.locked}))
+
+
+def _count(extension: Extension) -> PinCount:
+    return PinCount(extension.pin_failures, extension.pin_locked)

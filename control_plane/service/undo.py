@@ -25,8 +25,8 @@ from control_plane.service.writing import By
 Values = dict[str, Any]
 
 MASK: Final = "***"
-FOLLOWS: Final = frozenset({"forwarding.vip_ring_devices"})
-"""Fields that follow from others and are never set."""
+FOLLOWS: Final = frozenset({"forwarding.vip_ring_devices", "pin_failures", "pin_locked"})
+"""Fields that follow from others, or from what people type, and are never set."""
 _OF_OCCUPIERS: Final = frozenset({EntityKind.EXTENSION, EntityKind.DEVICE, EntityKind.PERSON})
 
 
@@ -119,6 +119,8 @@ async def _undo(
         return Undone(entry, "remove", {}, None)
     before, after, current = _flat(change.before), _flat(change.after), _flat(now)
     names = [name for name in after if before.get(name) != after[name] and name not in FOLLOWS]
+    if not names:
+        raise Conflict(f"Nothing in this change of the {what} can be undone; a PIN that is locked is reset.")
     _require_same({name: current.get(name) for name in names}, {name: after[name] for name in names}, what)
     await kind.patch(store, by, now, _nested({name: before.get(name) for name in names}))
     return Undone(

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from control_plane.domain.entities import Entity
-from control_plane.domain.features import FeatureCode
+from control_plane.domain.model import Model
 from control_plane.plan.tasks import NewTask, Progress
 from control_plane.ports import AuditEntry, AuditFilter, EntityChange, EntityKey, EntityKind
 from control_plane.store.codec import (
@@ -76,15 +76,15 @@ def lock_head(connection: Connection) -> Head:
     return Head(*connection.execute(_HEAD_LOCKED).one())
 
 
-def read_state(connection: Connection, revision: int, feature_codes: tuple[FeatureCode, ...]) -> State:
-    """The whole model; the caller sees to it that the connection shows one revision."""
+def read_state(connection: Connection, revision: int, settled: Model) -> State:
+    """The whole model with what settings decide from `settled`; the connection has to show one revision."""
     shared: dict[Any, Entity] = {}
     rows: dict[EntityKind, list[tuple[Entity, int]]] = {}
     for kind in KINDS.values():
         found = connection.execute(select(ENTITIES[kind.kind]))
         decode = kind.shape.decode
         rows[kind.kind] = [(decode(row, shared), row[-1]) for row in found]
-    return loaded(revision, rows, feature_codes)
+    return loaded(revision, rows, settled)
 
 
 def read_changes(connection: Connection, after: int) -> tuple[EntityChange, ...]:

@@ -7,12 +7,11 @@ from when it hands out a model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.extension import Device
-from control_plane.domain.features import FeatureCode
 from control_plane.domain.model import Model, by_priority
 from control_plane.ports import EntityChange, EntityKey, EntityKind, Snapshot
 from control_plane.store.codec import KINDS
@@ -55,9 +54,9 @@ def model_key(key: EntityKey) -> Any:
 def loaded(
     revision: int,
     rows: Mapping[EntityKind, Iterable[tuple[Entity, int]]],
-    feature_codes: tuple[FeatureCode, ...],
+    settled: Model,
 ) -> State:
-    """The state of these entities with their versions; the codes are a setting and in no table."""
+    """The state of these entities with their versions; `settled` has what settings decide, in no table."""
     entities: dict[EntityKind, list[Any]] = {}
     versions: dict[EntityKind, dict[EntityKey, int]] = {kind: {} for kind in KINDS}
     for kind, found in rows.items():
@@ -66,7 +65,9 @@ def loaded(
         entities[kind] = [entity for entity, _ in pairs]
         versions[kind] = {key(entity): version for entity, version in pairs}
     model = Model.of(
-        **{KINDS[kind].table: values for kind, values in entities.items()}, feature_codes=feature_codes
+        **{KINDS[kind].table: values for kind, values in entities.items()},
+        feature_codes=settled.feature_codes,
+        pin_failures_max=settled.pin_failures_max,
     )
     devices = {device.id: device for device in entities.get(EntityKind.DEVICE, ())}
     return State(revision, model, devices, versions)
@@ -92,7 +93,7 @@ class Draft:
             _DEVICE_BY_ID: base.device_by_id,
         }
         self._changes: dict[str, dict[Any, Any]] = {}
-        self._feature_codes = base.model.feature_codes
+        self._base = base.model
         self._model: Model | None = base.model
 
     @property
@@ -102,8 +103,8 @@ class Draft:
             for name, changes in self._changes.items():
                 self._maps[name] = layered(self._maps[name], changes)
             self._changes.clear()
-            maps = {kind.table: self._maps[kind.table] for kind in KINDS.values()}
-            self._model = Model(**maps, feature_codes=self._feature_codes)
+            maps: dict[str, Any] = {kind.table: self._maps[kind.table] for kind in KINDS.values()}
+            self._model = replace(self._base, **maps)
         return self._model
 
     def find(self, kind: EntityKind, key: EntityKey) -> Entity | None:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from control_plane.domain.entities import Entity
 from control_plane.domain.features import FEATURE_CODES, FeatureCode
 from control_plane.domain.model import Model
+from control_plane.domain.pins import PIN_FAILURES_MAX
 from control_plane.errors import StoreUnusable, UnknownEntity
 from control_plane.plan.tasks import Changed, NewTask, Progress, Subject, Task, TaskFilter, pushes
 from control_plane.ports import (
@@ -53,11 +54,13 @@ async def open_store(
     *,
     busy_timeout_s: float = BUSY_TIMEOUT_S,
     feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES,
+    pin_failures_max: int = PIN_FAILURES_MAX,
 ) -> SqlStore:
     """The store at `location`, its schema brought up to date; close it when done.
 
     `location` is the path of an SQLite file, created for its owner only when missing, or
-    `postgresql://user:password@host/name`. `feature_codes` become part of every model it gives.
+    `postgresql://user:password@host/name`. `feature_codes` and `pin_failures_max` are
+    part of every model it gives.
 
     Raises: SchemaTooNew, StoreBusy, StoreUnusable.
     """
@@ -68,7 +71,7 @@ async def open_store(
     except BaseException:
         await database.close()
         raise
-    return SqlStore(database, clock, feature_codes)
+    return SqlStore(database, clock, Model(feature_codes=feature_codes, pin_failures_max=pin_failures_max))
 
 
 class SqlTransaction:
@@ -146,13 +149,11 @@ class SqlTransaction:
 class SqlStore:
     """ports.Store over SQLite or PostgreSQL; any number of tasks may share one."""
 
-    def __init__(
-        self, database: Database, clock: Clock, feature_codes: tuple[FeatureCode, ...] = FEATURE_CODES
-    ) -> None:
+    def __init__(self, database: Database, clock: Clock, settled: Model) -> None:
         self._database = database
         self.sessions = SqlSessions(database)
         self._clock = clock
-        self._state = State(model=Model(feature_codes=feature_codes))
+        self._state = State(model=settled)
         self._refreshing = asyncio.Lock()
         self._own: deque[tuple[EntityChange, ...]] = deque(maxlen=OWN_COMMITS)
 
@@ -306,7 +307,7 @@ class SqlStore:
             )
         changes = _changes(connection, head, known.revision)
         if changes is None or known.revision == 0:
-            return rows.read_state(connection, head.revision, self._state.model.feature_codes)
+            return rows.read_state(connection, head.revision, self._state.model)
         return advanced(known, head.revision, changes)
 
     def _publish(self, state: State) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from control_plane.adapters.ami import AmiAddress, AmiLink
@@ -106,3 +108,14 @@ def node_under_test(lab: RunningLab) -> Iterator[NodeUnderTest]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
         loop.close()
+
+
+def written_by_asterisk(node: NodeUnderTest) -> Iterator[str]:
+    """Its log files and what its container printed."""
+    for file in Path(node.lab.lab.node_dir / "log").rglob("*"):
+        if file.is_file():
+            yield file.read_text(errors="replace")
+    done = subprocess.run(
+        ["docker", "logs", node.lab.lab.node_name], capture_output=True, text=True, check=True, timeout=20
+    )
+    yield done.stdout + done.stderr

@@ -36,6 +36,7 @@ from tests.calls.scenario import (
 
 TALK_S = 0.4
 LISTEN_TO_VOICEMAIL_S = 1.0
+DIGIT_S = 0.25  # a digit as RFC 4733 events and the pause after it
 RINGING_S = 5.0  # the shortest ringing time there is, which every scenario uses
 CARRIER_TONE_HZ = 620
 CALL_DEADLINE_S = 40.0
@@ -193,12 +194,14 @@ class Player:
             self.engine.run_for(0.7)
             call.send_dtmf(f"{entry}#")
         expected = spec.expect.outcome
-        if expected in {"refused", "feature"}:
+        if expected in {"refused", "feature", "pin_locked"}:
             self.engine.poll_until(lambda: call.ended, CALL_DEADLINE_S, "Asterisk ends the call")
             return
-        if spec.enter and not self._settles(spec, call, phones):
+        if spec.enter and expected != "mailbox" and not self._settles(spec, call, phones):
             return
-        self.engine.run_for(LISTEN_TO_VOICEMAIL_S if expected == "voicemail" else TALK_S)
+        if expected == "mailbox":  # the digits are still on their way, and nothing tells that it is open
+            self.engine.run_for(DIGIT_S * sum(len(entry) + 1 for entry in spec.enter))
+        self.engine.run_for(LISTEN_TO_VOICEMAIL_S if expected in {"voicemail", "mailbox"} else TALK_S)
         if not call.ended:
             call.hangup()
 

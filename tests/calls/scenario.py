@@ -44,6 +44,8 @@ SITE = "sg"
 TRUNK = "carrier"
 HANDSET = "handset:"
 """Before the MAC in `from`: a call from the neutral line of that handset."""
+PIN = "4711"
+VOICEMAIL_CODE = "*97"
 OUTSIDE_FOR_BUSY = "+6567770000"
 """What an extension calls when a scenario wants it to be in a call."""
 
@@ -68,6 +70,8 @@ class ExtensionSpec(Strict):
     primary_device: DeviceKind | None = None
     forwarding: Forwarding = Forwarding()
     no_answer: NoAnswer = NoAnswer(ring_timeout_s=5)
+    pin_failures: int = 0
+    pin_locked: bool = False
 
 
 class GroupSpec(Strict):
@@ -224,7 +228,7 @@ def build(
 def _extension(org: str, key: str, spec: ExtensionSpec) -> Extension:
     fields = spec.model_dump(exclude={"devices", "transport", "status"})
     return Extension.model_validate(
-        fields | {"org": org, "key": key, "site": SITE, "label": f"Ext {key}", "voicemail_pin": "4711"}
+        fields | {"org": org, "key": key, "site": SITE, "label": f"Ext {key}", "voicemail_pin": PIN}
     )
 
 
@@ -304,10 +308,11 @@ def qualified(scenario: Scenario, name: str) -> str:
 
 def circumstances(scenario: Scenario, spec: CallSpec) -> Circumstances:
     """The call's circumstances as `explain` takes them."""
+    right = PIN if spec.to == VOICEMAIL_CODE else scenario.code
     return Circumstances(
         behaviour={qualified(scenario, name): what for name, what in spec.behaviour.items()},
         in_call=frozenset(qualified(scenario, name) for name in spec.in_call),
-        codes=tuple(entry == scenario.code for entry in spec.enter),
+        codes=tuple(entry == right for entry in spec.enter),
         last_used={
             f"{scenario.slug}/{key}": device_id(scenario.slug, key, kind)
             for key, kind in spec.last_used.items()

@@ -38,7 +38,7 @@ GROUPS = ("300", "301")
 MAIN = "+6561000900"
 OUTSIDE = ("+6588881001", "+6588881002")
 CALLERS_OUTSIDE = ("+6531234567", "31234567", "+6591112222", "anonymous")
-DIALLED_OUTSIDE = ("+6588881003", "88881003", "999", "777", "*55", "*72300")
+DIALLED_OUTSIDE = ("+6588881003", "88881003", "999", "777", "*55", "*72300", "*97")
 MONDAY_NOON = datetime(2026, 11, 23, 12, 0, tzinfo=ZoneInfo("Asia/Singapore"))
 NOT_ANSWERED = (Behaviour.BUSY, Behaviour.REFUSE, Behaviour.RING, Behaviour.UNREGISTERED)
 
@@ -187,7 +187,8 @@ def filled_in(scenario: Scenario) -> Scenario:
     spec = scenario.calls[0]
     explanation = explained(scenario, build(scenario), spec)
     asked = any(
-        step.node == "out.authorization" and step.outcome in {"right", "wrong"} for step in explanation.trace
+        step.node in {"out.authorization", "mailbox.pin"} and step.outcome in {"right", "wrong"}
+        for step in explanation.trace
     )
     names = {name: name.rpartition("/")[2] for name in explanation.rings}
     expect = Expected(

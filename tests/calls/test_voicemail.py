@@ -22,7 +22,7 @@ from tests.calls.mailbox import (
     described,
     samples_of,
 )
-from tests.calls.node import NodeUnderTest
+from tests.calls.node import NodeUnderTest, written_by_asterisk
 from tests.calls.player import Player, model_on
 from tests.calls.scenario import Scenario
 
@@ -105,8 +105,66 @@ def test_a_wrong_pin_is_refused_three_times_and_then_the_call_ends(
         node.wait_quiet(lambda: engine.poll(0.01))
         assert len(s.box.messages()) == 1
         assert s.owner.message_waiting == (1, 0)
+        assert node.run(node.link.read_row(f"ext/{s.org}/100/pin")) == "3"
+        assert last_trace(node)[1:] == ["out.feature:voicemail", "mailbox.there:yes", "mailbox.pin:wrong"]
+        # Each is told by itself: a row may be taken in while the next PIN is typed.
+        told = node.run(node.link.read_rows(f"journal/{s.org}/100/pin"))
+        assert [value.split(",")[0] for _, value in sorted(told.items())] == ["1", "2", "3"]
+        assert not any(WRONG_PIN in f"{key} {value}" for key, value in told.items())
     assert not any(WRONG_PIN in str(event.headers) for event in node.events)
     assert WRONG_PIN not in node.lab.log
+    assert not any(WRONG_PIN in text for text in written_by_asterisk(node))
+
+
+def last_trace(node: NodeUnderTest) -> list[str]:
+    return node.call_events[-1].headers["Trace"].split()
+
+
+def test_so_many_wrong_pins_lock_the_mailbox_with_no_control_plane_there(
+    node: NodeUnderTest, engine: Engine
+) -> None:
+    """R53, A53. Three were wrong before; the right PIN does not open it any more; messages go on."""
+    with scene(node, engine, "a lock", pin_failures=3) as s:
+        s.voicemail.leave(s.caller, "100")
+        call = s.voicemail.reach(s.owner, "*97")
+        for _ in range(2):
+            s.voicemail.type(call, f"{WRONG_PIN}#")
+        call.wait_ended(15)
+        node.wait_quiet(lambda: engine.poll(0.01))
+        assert last_trace(node)[-1] == "mailbox.pin:locked"
+        assert node.run(node.link.read_row(f"ext/{s.org}/100/pin")) == "locked"
+        call = s.voicemail.reach(s.owner, "*97")
+        s.voicemail.wait_speech(call)  # the announcement
+        call.send_dtmf(f"{PIN}#1")
+        call.wait_ended(15)
+        node.wait_quiet(lambda: engine.poll(0.01))
+        assert last_trace(node)[-1] == "mailbox.pin:locked"
+        assert not call.hears(MESSAGE_HZ, within_s=0.1)
+        s.voicemail.leave(s.caller, "100")
+
+
+def test_the_right_pin_forgets_the_wrong_ones(node: NodeUnderTest, engine: Engine) -> None:
+    with scene(node, engine, "forgotten failures", pin_failures=2) as s:
+        call = s.voicemail.reach(s.owner, "*97")
+        s.voicemail.type(call, f"{WRONG_PIN}#")
+        s.voicemail.type(call, f"{PIN}#")
+        s.voicemail.wait_speech(call)
+        call.hangup()
+        node.wait_quiet(lambda: engine.poll(0.01))
+        assert last_trace(node)[-2:] == ["mailbox.pin:right", "mailbox.open:opened"]
+        assert node.run(node.link.read_row(f"ext/{s.org}/100/pin")) is None
+        told = node.run(node.link.read_rows(f"journal/{s.org}/100/pin"))
+        assert sorted(value.split(",")[0] for value in told.values()) == ["0", "3"]
+
+
+def test_hanging_up_instead_of_a_pin_counts_for_nothing(node: NodeUnderTest, engine: Engine) -> None:
+    with scene(node, engine, "no PIN") as s:
+        call = s.voicemail.reach(s.owner, "*97")
+        s.voicemail.wait_speech(call)
+        call.hangup()
+        node.wait_quiet(lambda: engine.poll(0.01))
+        assert last_trace(node)[-1] == "mailbox.pin:cancelled"
+        assert node.run(node.link.read_row(f"ext/{s.org}/100/pin")) is None
 
 
 def test_nobody_gets_into_a_mailbox_but_from_its_own_extension(node: NodeUnderTest, engine: Engine) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from control_plane.adapters.phones import Engine, Phone, Refuse
 from control_plane.bootstrap.wiring import Wiring
+from control_plane.domain.pins import PIN_TRIES
+from control_plane.service.extensions import patch_extension
+from control_plane.service.writing import By
 from tests.calls.mailbox import MESSAGE_HZ, Mailbox, Voicemail
-from tests.calls.node import NodeUnderTest
+from tests.calls.node import NodeUnderTest, written_by_asterisk
 from tests.calls.plane import Plane
 from tests.calls.player import Player, model_on
 from tests.calls.scenario import Scenario
@@ -186,12 +187,37 @@ def test_a_pin_shorter_than_the_model_allows_is_refused_on_the_phone(plane: Plan
         assert pin(plane, s.org) == OLD_PIN
 
 
-def written_by_asterisk(node: NodeUnderTest) -> Iterator[str]:
-    """Its log files and what its container printed."""
-    for file in Path(node.lab.lab.node_dir / "log").rglob("*"):
-        if file.is_file():
-            yield file.read_text(errors="replace")
-    done = subprocess.run(
-        ["docker", "logs", node.lab.lab.node_name], capture_output=True, text=True, check=True, timeout=20
-    )
-    yield done.stdout + done.stderr
+def test_wrong_pins_typed_on_a_phone_lock_it_in_the_model_and_a_new_pin_unlocks_it(
+    plane: Plane, engine: Engine
+) -> None:
+    """R53, A53: two while nobody listens, the rest with the control plane there."""
+    with scene(plane, engine, "a locked PIN") as s:
+        s.voicemail.leave(s.caller, "100")
+        plane.stop()
+        try:
+            wrong_pins(s, 2)
+        finally:
+            plane.start()
+        assert plane.extension(s.org, "100").pin_failures == 2
+        plane.settled()
+        wrong_pins(s, 3)
+        plane.until(lambda: plane.extension(s.org, "100").pin_locked, "the model knows of the lock")
+        plane.settled()
+        assert plane.run(plane.node.link.read_row(f"ext/{s.org}/100/pin")) == "locked"
+        assert not lets_in(s, OLD_PIN, within_s=1)
+        (entry,) = plane.run(plane.store.audit(limit=1))
+        assert entry.actor.startswith("handset ") and "pin_locked" in entry.fields
+        plane.run(patch_extension(plane.store, By("ada"), (s.org, "100"), {"voicemail_pin": SET_PIN}))
+        plane.settled()
+        assert plane.run(plane.node.link.read_row(f"ext/{s.org}/100/pin")) is None
+        assert lets_in(s, SET_PIN)
+
+
+def wrong_pins(s: Scene, count: int) -> None:
+    call = s.voicemail.reach(s.owner, "*97")
+    for _ in range(count):
+        s.voicemail.type(call, "19283745#")
+    if count == PIN_TRIES:
+        call.wait_ended(15)
+    else:
+        call.hangup()

@@ -41,6 +41,7 @@ from control_plane.ports import (
     Transaction,
 )
 from control_plane.service.logins import Logins
+from control_plane.store.codec import changed_fields
 
 _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     Organisation: (EntityKind.ORGANISATION, ("id",)),
@@ -167,6 +168,7 @@ class MemoryStore:
                     before=before.model_dump(mode="json") if before is not None else None,
                     after=after.model_dump(mode="json") if after is not None else None,
                     org=getattr(after or before, "org", None),
+                    fields=changed_fields(before, after),
                 )
             )
 

@@ -164,11 +164,11 @@ def model() -> list[Entity]:
         Organisation(id="acme", name="Acme"),
         Site(id="hq", name="HQ", region=RegionCode.GB, time_zone="Europe/London"),
         Person(id="ann", org="acme", name="Ann Lee"),
-        Extension(org="acme", key="8750", site="hq", number=LONDON),
+        Extension(org="acme", key="8750", site="hq", number=LONDON, pin_locked=True),
         Device(
             id="aphone008750", org="acme", extension="8750", kind=DeviceKind.IP_PHONE, sip_password="x" * 20
         ),
-        number(LONDON, extension="8750", person="ann", label_1="Ann", label_2="Lee", pin_locked=True),
+        number(LONDON, extension="8750", person="ann", label_1="Ann", label_2="Lee"),
         number("+442071838751", label_1='=HYPERLINK("http://x")', allocation_lock=True),
         number("+442071838752", main=True),
         PhoneNumber(e164="+442071838753", site="hq"),

@@ -93,7 +93,7 @@ async def test_a_pin_is_locked_by_wrong_ones_in_a_row_and_unlocked_by_a_reset(st
     wrong = "0" if right != "0" else "1"
 
     async def tried(pin: str) -> PinVerdict:
-        return await check_pin(store, BY, POLICY, NUMBER, pin)
+        return await check_pin(store, BY, NUMBER, pin)
 
     assert [await tried(wrong) for _ in range(4)] == [PinVerdict.WRONG] * 4
     assert await tried(right) is PinVerdict.RIGHT
@@ -101,14 +101,14 @@ async def test_a_pin_is_locked_by_wrong_ones_in_a_row_and_unlocked_by_a_reset(st
     assert await tried(right) is PinVerdict.LOCKED
     assert not (await number(store)).allocation_lock  # two locks, two facts (A33)
     after = (await reset_pin(store, BY, POLICY, NUMBER)).entity
-    assert not after.pin_locked
+    assert not (await model(store)).extensions[EXTENSION].pin_locked
     assert await tried(after.default_pin.get_secret_value()) is PinVerdict.RIGHT
 
 
 async def test_a_number_out_of_service_has_no_pin(store: MemoryStore) -> None:
     await deactivate_number(store, BY, POLICY, NUMBER)
     with pytest.raises(Conflict, match="has no PIN"):
-        await check_pin(store, BY, POLICY, NUMBER, "1234")
+        await check_pin(store, BY, NUMBER, "1234")
     with pytest.raises(IllegalTransition, match="cannot be given its default PIN"):
         await reset_pin(store, BY, POLICY, NUMBER)
 

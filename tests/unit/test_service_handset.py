@@ -169,6 +169,9 @@ async def test_what_was_switched_on_and_off_again_is_no_change() -> None:
         ("journal/acme/100/fwdto/1.1", "995,{now},{device}"),
         ("journal/acme/100/fwdto/1.1", "100,{now},{device}"),
         ("journal/acme/100/fwdto/1.1", "*97,{now},{device}"),
+        ("journal/acme/100/pin/1.1-3", "1000,{now},{device}"),
+        ("journal/acme/100/pin/1.1-3", "1 2,{now},{device}"),
+        ("journal/acme/100/dnd/1.1", "locked,{now},{device}"),
         ("journal/acme/100/fwdto/1.1", "+,{now},{device}"),
     ],
 )
@@ -197,3 +200,62 @@ async def test_a_pin_set_by_phone_is_kept() -> None:
         with pytest.raises(InvalidField, match="voicemail_pin: must be 4 to 10 digits"):
             await take_in_pin(store, E100, bad)
     assert (await store.versions(EntityKind.EXTENSION))[E100] == store.last_revision
+
+
+async def test_wrong_pins_typed_on_phones_are_counted_until_they_lock() -> None:
+    """R53, A53; a handset somebody logs in at is no device of the extension yet."""
+    store, clock, _ = await demo()
+    await take_in(store, clock, dict([row("pin", "4", clock.now(), "stranger0001")]))
+    counted = await extension(store)
+    assert (counted.pin_failures, counted.pin_locked) == (4, False)
+    clock.forward(5)
+    both = dict([row("pin", "locked", clock.now(), "stranger0001", 2), row("dnd", "1", clock.now(), "x")])
+    await take_in(store, clock, both)
+    locked = await extension(store)
+    assert (locked.pin_failures, locked.pin_locked) == (5, True)
+    assert store.entries[-1].actor == "handset stranger0001"
+
+
+async def test_of_calls_in_the_same_second_the_one_that_counted_most_wins() -> None:
+    store, clock, device = await demo()
+    at = clock.now()
+    rows = dict(
+        [row("pin", "2", at, device, 1), row("pin", "locked", at, device, 2), row("pin", "3", at, device, 3)]
+    )
+    await take_in(store, clock, rows)
+    assert (await extension(store)).pin_locked
+    clock.forward(5)
+    at = clock.now()
+    await take_in(store, clock, dict([row("pin", "2", at, device, 4), row("pin", "0", at, device, 5)]))
+    assert (await extension(store)).pin_failures == 2
+
+
+async def test_the_right_pin_and_dnd_by_one_call_are_both_taken_in() -> None:
+    store, clock, device = await demo()
+    await take_in(store, clock, dict([row("pin", "3", clock.now(), device)]))
+    clock.forward(5)
+    await take_in(
+        store, clock, dict([row("pin", "0", clock.now(), device), row("dnd", "1", clock.now(), device)])
+    )
+    after = await extension(store)
+    assert (after.pin_failures, after.dnd) == (0, True)
+
+
+async def test_a_lock_that_is_older_than_the_reset_does_not_come_back() -> None:
+    store, clock, device = await demo()
+    key, value = row("pin", "locked", clock.now(), device)
+    clock.forward(60)
+    await patch_extension(store, By("ada"), E100, {"voicemail_pin": "80808"})
+    await take_in(store, clock, {key: value})
+    assert not (await extension(store)).pin_locked
+
+
+async def test_a_pin_set_by_an_administrator_unlocks_and_one_chosen_by_phone_does_not() -> None:
+    store, clock, device = await demo()
+    await take_in(store, clock, dict([row("pin", "locked", clock.now(), device)]))
+    await take_in_pin(store, E100, "70707")
+    assert (await extension(store)).pin_locked
+    saved = await patch_extension(store, By("ada"), E100, {"voicemail_pin": "80808"})
+    assert (saved.entity.pin_failures, saved.entity.pin_locked) == (0, False)
+    with pytest.raises(InvalidField, match="pin_locked: is counted"):
+        await patch_extension(store, By("ada"), E100, {"pin_locked": True})

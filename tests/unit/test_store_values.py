@@ -10,7 +10,6 @@ from pydantic import BaseModel, SecretStr
 
 from control_plane.domain.entities import AuthorizationCode, Entity, Occupancy, Organisation, Site, Trunk
 from control_plane.domain.extension import Device, Extension, Forwarding
-from control_plane.domain.features import FEATURE_CODES
 from control_plane.domain.model import Model
 from control_plane.errors import Conflict, InvalidField
 from control_plane.ports import EntityKind
@@ -35,14 +34,15 @@ def state_of(*entities: Entity) -> State:
     rows: dict[EntityKind, list[tuple[Entity, int]]] = {}
     for entity in entities:
         rows.setdefault(kind_of(entity).kind, []).append((entity, 1))
-    return loaded(1, rows, FEATURE_CODES)
+    return loaded(1, rows, Model())
 
 
 def test_every_kind_of_entity_has_a_table_and_a_place_in_the_model() -> None:
     assert set(KINDS) == set(EntityKind)
     assert {kind.table for kind in KINDS.values()} == set(Model.__dataclass_fields__) - {
-        "feature_codes"
-    }  # a setting
+        "feature_codes",
+        "pin_failures_max",
+    }  # settings
 
 
 def test_every_reference_of_the_schema_has_a_rule_that_speaks_of_it() -> None:
