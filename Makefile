@@ -21,7 +21,7 @@ down: $(BIN)/.ready ## Stop the lab; everything kept stays
 	@$(BIN)/wirechief lab down
 
 status: $(BIN)/.ready ## How the lab stands
-	@$(BIN)/wirechief lab status
+	@$(BIN)/wirechief lab status || test $$? = 3
 
 check: lint unit ## Format, lint, types, import contracts, unit tests (about a minute)
 

@@ -63,6 +63,13 @@ class LabView:
     node: dict[str, Any] | None
     contacts: dict[str, str] | None
 
+    @property
+    def runs(self) -> bool:
+        """Whether the control plane runs, and both containers where there are any of the lab."""
+        there = set() if self.containers is None else {self.containers.node, self.containers.carrier}
+        all_or_none = there in (set(), {ContainerState.RUNNING}, {ContainerState.ABSENT})
+        return self.control_plane is not None and all_or_none
+
 
 def up(wiring: Wiring, report: Report) -> LabReady:
     """Brings up whatever is not, and returns when the node holds the whole model.

@@ -9,7 +9,8 @@ import json
 import subprocess
 import sys
 import time
-from ipaddress import ip_address
+from enum import StrEnum
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 from control_plane.bootstrap import process
@@ -82,6 +83,38 @@ def stop(wiring: Wiring) -> bool:
         LabError: it does not end, belongs to another user, or runs in a container.
     """
     return process.end(pid_file(wiring))
+
+
+class Dialect(StrEnum):
+    """Whose configuration a snippet is for, as the program names it."""
+
+    DNSMASQ = "dnsmasq"
+    ISC = "isc"
+    KEA = "kea"
+
+
+def dhcp_hints(wiring: Wiring, dialect: Dialect, url: str | None, tftp: IPv4Address | None) -> str:
+    """What a DHCP server should tell handsets, as the provisioning server's own program says it.
+
+    Raises:
+        LabError: its settings or the URL are wrong; its sentence says how.
+    """
+    command = [sys.executable, "-m", "provisioning_server", "dhcp-hints", "--for", dialect.value]
+    command += [] if url is None else [f"--url={url}"]
+    command += [] if tftp is None else [f"--tftp={tftp}"]
+    done = subprocess.run(
+        command,
+        env=environment(wiring),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=READY_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:]
+        raise LabError("".join(last).removeprefix("error: ") or "The provisioning server's program failed.")
+    return done.stdout
 
 
 def _wait_until_ready(wiring: Wiring, started: subprocess.Popen[bytes]) -> None:

@@ -25,6 +25,9 @@ carrier_app = typer.Typer(no_args_is_help=True, help="The world outside: calls i
 app.add_typer(lab_app, name="lab")
 app.add_typer(carrier_app, name="carrier")
 
+NOT_RUNNING = 3
+"""As systemctl status has it: the program is not running (LSB 5.0, init script actions)."""
+
 
 @lab_app.command("up")
 def up() -> None:
@@ -78,15 +81,20 @@ def down() -> None:
 
 @lab_app.command("status")
 def status(as_json: JsonOption = False) -> None:
-    """Show containers, processes, whether all is in sync, registered devices and blocked addresses."""
+    """Show containers, processes, whether all is in sync, registered devices and blocked addresses.
+
+    Exit 0: it runs, 3: the control plane or a container of the lab does not run, 1: error.
+    """
     wiring = wire()
     view = lab.view(wiring)
     model = run(lab.read_model(wiring))
     if as_json:
         print_json(_status_json(view, wiring, model))
-        return
-    facts("", _status_facts(view, wiring))
-    _print_registered(view, model)
+    else:
+        facts("", _status_facts(view, wiring))
+        _print_registered(view, model)
+    if not view.runs:
+        raise typer.Exit(NOT_RUNNING)
 
 
 def _status_json(view: LabView, wiring: Wiring, model: Model) -> dict[str, Any]:

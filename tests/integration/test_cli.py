@@ -24,6 +24,7 @@ from tests.session import Said, Terminal, lab_session
 pytestmark = pytest.mark.asterisk
 
 CHANGES = 2
+NOT_RUNNING = 3
 CREDENTIAL_FIELDS = ["extension", "kind", "sip_user", "sip_password", "host", "port", "transport"]
 
 
@@ -380,7 +381,8 @@ def test_serve_runs_in_the_foreground_and_ends_in_order(fresh: Terminal) -> None
             assert served.wait(15) == 0
         finally:
             served.kill()
-    assert fresh.ok("lab", "status", "--json").json["control_plane"]["running"] is False
+    status = fresh.run("lab", "status", "--json")
+    assert (status.code, status.json["control_plane"]["running"]) == (NOT_RUNNING, False)
 
 
 def test_a_taken_api_port_is_named_with_its_setting(fresh: Terminal) -> None:
@@ -408,3 +410,6 @@ def test_commands_about_a_lab_that_is_down_say_what_to_do(fresh: Terminal) -> No
         assert is_one_sentence(said), (arguments, said)
     assert fresh.ok("lab", "credentials", "--json").json == []
     assert "The lab was down already." in fresh.ok("lab", "down").out
+    said = fresh.run("lab", "status")
+    assert (said.code, said.err) == (NOT_RUNNING, "")
+    assert "not running" in said.out

@@ -205,6 +205,17 @@ def test_a_dry_run_of_a_group_and_of_a_main_number_saves_nothing(machine: Machin
     assert asyncio.run(read_model(wire())) == before
 
 
+def test_what_a_dhcp_server_should_tell_handsets_is_printed(machine: Machine) -> None:
+    """By the provisioning server's own program, of which the control plane uses no code."""
+    snippet = machine.ok("handset", "dhcp-hints", "--for", "isc", "--url", "https://pbx.example.com/e/")
+    assert 'option tftp-server-name "https://pbx.example.com/e/";' in snippet
+    asked = ("--for", "kea", "--tftp", "192.0.2.10")
+    assert json.loads(machine.json("handset", "dhcp-hints", *asked)["snippet"])["client-classes"]
+    assert "https://localhost:8443/e/" in machine.ok("handset", "dhcp-hints")
+    assert "is no URL for handsets: give one as" in machine.refused("handset", "dhcp-hints", "--url", "pbx")
+    assert "must be an IPv4 address" in machine.refused("handset", "dhcp-hints", "--tftp", "pbx")
+
+
 def test_a_decommission_waits_for_the_control_plane_and_is_told_so(machine: Machine) -> None:
     assert machine.json("decommission", "status", "acme")["left"]["numbers"] == 4
     assert machine.run("decommission", "start", "acme", "--yes")[0] == 1
