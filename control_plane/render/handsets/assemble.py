@@ -13,6 +13,7 @@ from control_plane.domain.features import Feature
 from control_plane.domain.handsets import Handset, key_spec
 from control_plane.domain.model import Model
 from control_plane.domain.regions import Region, RegionCode
+from control_plane.render.handsets.digits import excluding
 from control_plane.render.handsets.families import CATALOGUE
 from control_plane.render.handsets.setup import (
     Contact,
@@ -58,16 +59,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What every handset of an organisation is told of it: whom it can call, and how long extensions are."""
+    """What every handset of an organisation is told of it: whom it can call, and how long extensions are.
+
+    `starts`: with what its extensions begin, at any length.
+    """
 
     contacts: tuple[Contact, ...]
     patterns: tuple[str, ...]
+    starts: frozenset[str] = frozenset()
 
 
 def inside_of(model: Model, org: str, keys: Iterable[str]) -> Inside:
     """An organisation from inside, of its extensions `keys`; at most MAX_CONTACTS contacts, by name."""
     found: list[tuple[str, str, str]] = []
     shapes: set[tuple[str, int]] = set()
+    starts: set[str] = set()
     for key in keys:
         extension = model.extensions.get((org, key))
         if extension is None:
@@ -76,9 +82,11 @@ def inside_of(model: Model, org: str, keys: Iterable[str]) -> Inside:
         name = extension.label or (person.name if person is not None else "") or key
         found.append((name.casefold(), key, name))
         shapes.add((key[0], len(key)))
+        starts.update(key[:length] for length in range(1, len(key)))
     return Inside(
         tuple(Contact(name, key) for _, key, name in nsmallest(MAX_CONTACTS, found)),
         tuple(first + "X" * (length - 1) for first, length in sorted(shapes)),
+        frozenset(starts),
     )
 
 
@@ -219,11 +227,24 @@ def _keys(handset: Handset) -> tuple[KeySetup, ...]:
 
 
 def _patterns(model: Model, inside: Inside, region: Region) -> tuple[str, ...]:
-    """What can be dialled at once: emergency numbers, extensions, feature codes, numbers outside."""
+    """What can be dialled at once: emergency numbers, extensions, feature codes, numbers outside.
+
+    No number outside begins with an emergency number; an extension may. Where none does, the digit map is
+    told so: an emergency call then waits for no time-out.
+    """
     codes = [code.code for code in model.feature_codes]
     codes += [f"{code.code}X." for code in model.feature_codes if code.takes_digits]
     outside = [_pattern(rule.pattern) for rule in region.rules]
-    return tuple(dict.fromkeys([*region.emergency, *inside.patterns, *codes, *outside]))
+    longer = [number for number in region.emergency if number not in inside.starts]
+    own = _excluding(inside.patterns, longer)
+    return tuple(dict.fromkeys([*region.emergency, *own, *codes, *_excluding(outside, region.emergency)]))
+
+
+def _excluding(patterns: Iterable[str], starts: Iterable[str]) -> list[str]:
+    found = list(patterns)
+    for start in starts:
+        found = [part for pattern in found for part in excluding(pattern, start)]
+    return found
 
 
 def _pattern(asterisk: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from control_plane.errors import UnsafeValue
 from control_plane.render.handsets.codecs import usable
-from control_plane.render.handsets.digits import parse_pattern
+from control_plane.render.handsets.digits import digit_map, repeated_dot
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
 from control_plane.render.handsets.formats import XML_TYPE, render_xml
 from control_plane.render.handsets.setup import (
@@ -87,14 +87,15 @@ def _seconds(milliseconds: int) -> str:
 
 
 def dial_plan(patterns: tuple[str, ...]) -> str:
-    """(112S0|1xxS0|00xx.): S0 dials at once, a dot is none or more of the one before; last, anything."""
-    alternatives = []
-    for text in patterns:
-        pattern = parse_pattern(text)
-        digits = "".join(element.replace("X", "x") for element in pattern.elements)
-        last = pattern.elements[-1].replace("X", "x")
-        alternatives.append(f"{digits}{last}." if pattern.open_ended else f"{digits}S0")
-    return f"({'|'.join([*dict.fromkeys(alternatives), '*xx.', 'xx.'])})"
+    """(112S0|1xxS0|00xx.): S0 dials at once, a dot is none or more of the one before; last, anything.
+
+    A sequence that is complete and could go on is sent by the short timer.
+    """
+    alternatives = [
+        repeated_dot(pattern).removesuffix("T") + ("" if pattern.open_ended or pattern.waits else "S0")
+        for pattern in digit_map(patterns)
+    ]
+    return f"({'|'.join([*alternatives, '*xx.', 'xx.'])})"
 
 
 def key_name(text: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.codecs import usable
-from control_plane.render.handsets.digits import parse_pattern
+from control_plane.render.handsets.digits import digit_map, repeated_plus
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
 from control_plane.render.handsets.formats import TEXT_TYPE, XML_TYPE, render_text, render_xml, split_address
 from control_plane.render.handsets.setup import (
@@ -59,13 +59,8 @@ def plain(text: str) -> str:
 
 def dial_plan(patterns: tuple[str, ...]) -> str:
     """112|1xx|00x+#: "+" is one or more of the one before; a plus sign to dial cannot be said."""
-    alternatives = []
-    for text in patterns:
-        pattern = parse_pattern(text)
-        if "+" not in pattern.elements:
-            digits = "".join(element.replace("X", "x") for element in pattern.elements)
-            alternatives.append(digits + ("+" if pattern.open_ended else ""))
-    return "|".join([*dict.fromkeys(alternatives), "x+#", "xx+*"])
+    alternatives = [repeated_plus(pattern) for pattern in digit_map(patterns) if "+" not in pattern.elements]
+    return "|".join([*alternatives, "x+#", "xx+*"])
 
 
 def _keys(setup: HandsetSetup, model: CatalogueModel) -> Iterator[dict[str, object]]:

@@ -84,7 +84,7 @@ def _values(setup: HandsetSetup, model: CatalogueModel) -> dict[str, object]:
         "proxies": {line.index: _proxy(line) for line in setup.lines},
         "transports": TRANSPORTS,
         "dtmf": DTMF,
-        "digit_map": mgcp_map(tuple(dict.fromkeys((*setup.emergency, *setup.digit_patterns)))),
+        "digit_map": mgcp_map((*setup.emergency, *setup.digit_patterns)),
         "codec_ids": CODEC_IDS,
         "codecs": {line.index: usable(line.codecs, _CODECS) for line in setup.lines},
         "unused": [number for number in range(1, model.lines + 1) if number not in used],

@@ -133,7 +133,7 @@ def _features(setup: HandsetSetup, keys: dict[str, object]) -> dict[str, object]
         "codecs": [*wanted, *((name, 0) for name in OTHER_CODECS)],
         "dtmf": first.dtmf if first else Dtmf.RFC4733,
         "call_waiting": any(line.call_waiting for line in setup.lines),
-        "digit_map": mgcp_map(tuple(dict.fromkeys((*setup.emergency, *setup.digit_patterns)))),
+        "digit_map": mgcp_map((*setup.emergency, *setup.digit_patterns)),
         "tones": (
             _tone("dialTone", tones.dial),
             _tone("busyTone", tones.busy),

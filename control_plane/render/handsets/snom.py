@@ -5,7 +5,7 @@ Sources: Snom's service documentation (settings, function keys, dial plan) and i
 
 from __future__ import annotations
 
-from control_plane.render.handsets.digits import parse_pattern, regular_expression
+from control_plane.render.handsets.digits import digit_map, regular_expression
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
 from control_plane.render.handsets.formats import XML_TYPE, render_xml
 from control_plane.render.handsets.setup import (
@@ -73,11 +73,10 @@ def _codec_list(line: LineSetup) -> str:
 
 def _dial_plan(patterns: tuple[str, ...]) -> str:
     """|expression|number|, and d where the number is complete: dialled at once."""
-    rules = []
-    for text in patterns:
-        expression = regular_expression(text).removeprefix("^").removesuffix("$")
-        rules.append(f"|^({expression})$|sip:\\1@\\d|{'' if parse_pattern(text).open_ended else 'd'}")
-    return " ".join(rules)
+    return " ".join(
+        f"|^({regular_expression(pattern)})$|sip:\\1@\\d|{'' if pattern.open_ended or pattern.waits else 'd'}"
+        for pattern in digit_map(patterns)
+    )
 
 
 def _function(setup: HandsetSetup, key: KeySetup) -> str:
