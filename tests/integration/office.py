@@ -7,6 +7,7 @@ where the provisioning server is. What it then believes is all that its SIP phon
 from __future__ import annotations
 
 import itertools
+import re
 import ssl
 import subprocess
 import sys
@@ -162,6 +163,8 @@ class Office:
     server: ProvisioningProcess
     desks: Mapping[str, Desk]
     softphones: dict[str, SoftDesk] = field(default_factory=dict)
+    sip_logs: Path = Path()
+    """Where the engine's phones log."""
     _places: Iterator[int] = field(default_factory=lambda: itertools.count(20))
 
     @property
@@ -282,6 +285,17 @@ class Office:
         phone.behaviour = Answer(after_s=0.05)
         return phone
 
+    def notified(self, desk: Desk) -> list[str]:
+        """The NOTIFY requests of ours that the newest phone of a handset got, with plain line ends.
+
+        A phone leaves an event it does not know unanswered, so each comes again: it is here once.
+        """
+        logs = self.sip_logs.glob(f"{desk.account.user}-*.log")
+        log = max(logs, key=lambda path: int(path.stem.rpartition("-")[2]))
+        text = log.read_text(errors="replace").replace("\r", "")
+        found = re.findall(r"^NOTIFY sip:.*?(?=^--end msg--)", text, re.MULTILINE | re.DOTALL)
+        return list(dict.fromkeys(one for one in found if "\nFrom: <sip:wc-notify@" in one))
+
     def free_address(self) -> str:
         """A loopback address beside the node's."""
         return f"{self.stack.lab.settings.sip_address.rpartition('.')[0]}.{next(self._places)}"
@@ -334,13 +348,13 @@ def _set_up(office: Office) -> None:
 
 
 @contextmanager
-def running_office(state_dir: Path, image: str, engine: Engine) -> Iterator[Office]:
+def running_office(state_dir: Path, image: str, sip_logs: Path) -> Iterator[Office]:
     """All of it up, every handset set up and not yet switched on."""
-    with running_stack(state_dir, image, engine) as stack:
+    with Engine(sip_logs) as engine, running_stack(state_dir, image, engine) as stack:
         server = ProvisioningProcess(stack.lab.settings)
         try:
             server.start()
-            office = Office(stack, server, _desks())
+            office = Office(stack, server, _desks(), sip_logs=sip_logs)
             _set_up(office)
             yield office
         finally:

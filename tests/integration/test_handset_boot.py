@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from control_plane.adapters.phones import Engine
 from control_plane.domain.extension import Transport
+from control_plane.render.handsets.families import CATALOGUE
 from control_plane.service.demo import SITE
 from tests.handsets.boot import BootFailed
 from tests.handsets.softphone_boot import SET_UP_BY_LINK, MicroSip
@@ -29,10 +29,8 @@ QUIET_S = 1.0
 @pytest.fixture(scope="module")
 def office(asterisk_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """An office whose handsets have all booted, each first by its MAC and then at its own address."""
-    with (
-        Engine() as engine,
-        running_office(tmp_path_factory.mktemp("office"), asterisk_image, engine) as made,
-    ):
+    folder = tmp_path_factory.mktemp("office")
+    with running_office(folder, asterisk_image, folder / "sip") as made:
         assert made.all_boot(made.bootstrap) == {}
         assert made.all_boot(made.fetch) == {}
         yield made
@@ -51,6 +49,43 @@ def test_a_handset_registers_with_what_it_fetched(office: Office, family: str) -
     assert status["registration"]["aor"] == desk.account.user
     assert status["last_fetch"]["user_agent"] == desk.asks.user_agent(desk.mac, desk.model)
     assert status["window_until"] is None
+
+
+TOLD_BY = {
+    "yealink": ("check-sync;reboot=false", "check-sync;reboot=true"),
+    "grandstream": ("resync", "check-sync;reboot=true"),
+    "poly": ("check-sync", "check-sync"),
+    "cisco": ("resync", "reboot_now"),
+    "snom": ("check-sync;reboot=false", "check-sync;reboot=true"),
+    "fanvil": ("check-sync", "check-sync;reboot=true"),
+    "mitel": ("check-sync", "check-sync;reboot=true"),
+    "gigaset": ("check-sync", "check-sync;reboot=true"),
+    "panasonic": ("check-sync", "check-sync;reboot=true"),
+    "htek": ("resync", "check-sync;reboot=true"),
+}
+"""The events that make a make's handsets fetch, and start anew; from their documents, a second time."""
+
+
+@pytest.mark.parametrize("family", WITNESSES)
+def test_a_handset_is_told_in_its_makes_words_to_fetch_and_to_restart(office: Office, family: str) -> None:
+    """As it arrives at a SIP phone, over the transport it registered with; no event wants a body."""
+    desk = office.desks[family]
+    with office.phone(desk) as phone:
+        assert phone.register() == 200
+        office.stack.until(lambda: office.status(desk)["registration"] is not None, "it is registered")
+        for place, event in enumerate(TOLD_BY[CATALOGUE.model(desk.model).vendor]):
+            answer = office.api.ok("POST", f"{desk.path}/notify", {"reboot": bool(place)})
+            assert answer["contact"].startswith(f"sip:{desk.account.user}@")
+
+            def is_told(place: int = place) -> bool:
+                # A phone's log is a buffer full behind: what it says when it registers brings it on.
+                return phone.register() == 200 and len(office.notified(desk)) > place
+
+            office.stack.until(is_told, "it is told")
+            request, *headers = office.notified(desk)[place].split("\n\n")[0].splitlines()
+            assert request.startswith(f"NOTIFY sip:{desk.account.user}@")
+            assert [one for one in headers if one.startswith("Event:")] == [f"Event: {event}"]
+            assert "Content-Length:  0" in headers and not any("Content-Type" in one for one in headers)
 
 
 @pytest.mark.parametrize("transport", Transport)
