@@ -150,8 +150,11 @@ class AuditPage(BaseModel):
 
 
 @explanations.post("", response_model=ExplanationOut, responses=documents.ASK)
-async def explain(ports: Ports, body: Annotated[ExplainIn, Body()]) -> dict[str, object]:
-    """What this call would do and why, node by node, without making it."""
+async def explain(ports: Ports, caller: Calling, body: Annotated[ExplainIn, Body()]) -> dict[str, object]:
+    """What this call would do and why, node by node, without making it.
+
+    A tenant asks about calls from and to his own; what others have is to him a number outside.
+    """
     circumstances = Circumstances(
         behaviour=body.behaviour,
         in_call=frozenset(body.in_call),
@@ -168,7 +171,7 @@ async def explain(ports: Ports, body: Annotated[ExplainIn, Body()]) -> dict[str,
             question = Question(body.to, mac=mac, circumstances=circumstances)
         case Outside(number=number, trunk=trunk):
             question = Question(body.to, number=number, trunk=trunk, circumstances=circumstances)
-    return (await explain_call(ports.store, question)).as_json()
+    return (await explain_call(ports.store, question, caller)).as_json()
 
 
 @audit.get("", response_model=AuditPage, responses=documents.LIST)
@@ -224,7 +227,7 @@ async def undo_change(
     dry_run: Annotated[bool, Query(description="Only say what would be done.")] = False,
 ) -> dict[str, Any]:
     """Undo one change, as a new change by the rules of any other; refused when it was changed since."""
-    done = await undo(write.store, write.by, caller, entry, dry_run=dry_run)
+    done = await undo(write.store, write.by, caller, write.policy, entry, dry_run=dry_run)
     if done.revision is not None:
         await write.removed()
     return {

@@ -27,6 +27,7 @@ from control_plane.api.context import Ports
 from control_plane.domain.accounts import Scope
 from control_plane.errors import Forbidden
 from control_plane.service.rights import Caller, Position, View
+from control_plane.service.task_view import require_seen
 from control_plane.service.undo import find_entry
 
 READ: Final = frozenset({Scope.READ})
@@ -201,16 +202,16 @@ RULES: Final[Mapping[str, Rule]] = {
     "apply_publishing": Rule(PUSH, OPERATOR_CHANGES),
     "follow_publishing": Rule(PUSH, OPERATOR_CHANGES),
     # questions
-    "explain": Rule(READ, OPERATOR_READS),
+    "explain": Rule(READ, TENANT_READS, filtered=True),
     "list_audit": Rule(READ, TENANT_READS, filtered=True),
     "undo_change": Rule(WRITE, TENANT_CHANGES),
     # decommission
     "decommission_organisation": Rule(WRITE, OPERATOR_CHANGES),
     "get_decommission": Rule(READ, TENANT_READS),
     # tasks
-    "list_tasks": Rule(READ, OPERATOR_READS),
-    "get_task": Rule(READ, OPERATOR_READS),
-    "retry_task": Rule(PUSH, OPERATOR_CHANGES),
+    "list_tasks": Rule(READ, TENANT_READS, filtered=True),
+    "get_task": Rule(READ, TENANT_READS),
+    "retry_task": Rule(PUSH, TENANT_CHANGES),
     # nodes
     "list_nodes": Rule(READ, OPERATOR_READS),
     "get_node": Rule(READ, OPERATOR_READS),
@@ -241,7 +242,7 @@ ENTRY_DIGITS_MAX: Final = 15
 OPEN: Final = frozenset({"log_in"})
 """What needs no token."""
 
-_BOUND: Final = frozenset({"org", "e164", "site", "account", "entry"})
+_BOUND: Final = frozenset({"org", "e164", "site", "account", "entry", "task"})
 """Path parameters that say whose a thing is."""
 _PERSONAL: Final = frozenset({"key", "person"})
 """Path parameters below {org} that say whether a thing is a person's own."""
@@ -287,6 +288,8 @@ async def authorise(request: Request, ports: Ports) -> None:
     names = request.path_params
     if "entry" in names:  # of the audit, which is not part of the model
         await find_entry(ports.store, caller, _number(names["entry"]))
+    elif "task" in names and not caller.sees_everything:
+        require_seen(caller, await ports.tasks.task(_number(names["task"])))
     elif names and not caller.sees_everything:
         View(caller, (await ports.store.snapshot()).model).require(names)
     _require_allowed(caller, rule)

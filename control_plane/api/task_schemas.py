@@ -58,7 +58,12 @@ class TaskOut(BaseModel):
     )
     error: str | None = Field(description="Why it failed, as a sentence.")
     waiting_for: str | None = Field(description="Why it does not go on, if the node says so.")
-    retry: bool = Field(description="Whether it can be retried.")
+    retry: bool = Field(description="Whether it can be retried, by who asks.")
+    undo: list[int] = Field(
+        default=[],
+        description="Of a failed one asked for by itself: entries of the audit which undo the change by "
+        "`POST /audit/{entry}/undo`, in this order.",
+    )
 
 
 class TaskPage(BaseModel):

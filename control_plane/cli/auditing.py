@@ -141,7 +141,8 @@ def audit_undo(
 async def _undo(wiring: Wiring, entry: int, dry_run: bool) -> Undone:
     async with wiring.store() as store:
         who = by()
-        return await undo(store, who, root(who.actor), entry, dry_run=dry_run)
+        caller, policy = root(who.actor), wiring.number_policy
+        return await undo(store, who, caller, policy, entry, dry_run=dry_run)
 
 
 def _undone_as_dict(done: Undone) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import typer
 
 from control_plane.bootstrap.client import Client
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, run
+from control_plane.cli.app import app, by, run
 from control_plane.cli.output import JsonOption, facts, print_json, say, table
 from control_plane.cli.pushing import push_now, show_steps
 from control_plane.plan.tasks import TaskFilter, TaskState
+from control_plane.service.rights import root
 from control_plane.service.tasks import get_task, list_tasks, require_retriable, task_as_dict
+from control_plane.service.undo import undoing
 
 task_app = typer.Typer(no_args_is_help=True, help="Changes on their way to Asterisk and to handsets.")
 app.add_typer(task_app, name="task")
@@ -108,7 +110,9 @@ def _task(wiring: Wiring, id: int) -> Json:
 
 async def _task_here(wiring: Wiring, id: int) -> Json:
     async with wiring.store() as store:
-        return task_as_dict(await get_task(store, {}, id), wiring.clock.now(), NOBODY_PUSHES)
+        task = await get_task(store, {}, id)
+        entries = await undoing(store, root(by().actor), task)
+        return task_as_dict(task, wiring.clock.now(), NOBODY_PUSHES) | {"undo": entries}
 
 
 async def _require_retriable(wiring: Wiring, id: int) -> None:
@@ -168,3 +172,5 @@ def _show(task: Json, as_json: bool) -> None:
         },
     )
     show_steps(task["steps"])
+    if task["undo"]:
+        say(f"To undo the change: {'; '.join(f'wirechief audit undo {entry}' for entry in task['undo'])}")

@@ -96,6 +96,7 @@ class AuditFilter:
     since: datetime | None = None
     until: datetime | None = None
     field: str | None = None
+    revision: int | None = None
 
 
 ANY_ENTRY = AuditFilter()
@@ -151,6 +152,10 @@ class Store(Protocol):
     async def changes_since(self, revision: int) -> tuple[EntityChange, ...] | None:
         """Committed changes after `revision`, oldest first, one per entity and revision. None: too long ago
         (or another process wrote more than is worth replaying); take a snapshot instead."""
+        ...
+
+    async def changes_of(self, revision: int) -> tuple[EntityChange, ...]:
+        """The changes of one revision; none when that is too long ago (or it is none)."""
         ...
 
     async def versions(self, kind: EntityKind) -> Mapping[EntityKey, int]:

@@ -101,6 +101,18 @@ async def create_account(
         return _put(tx, account)
 
 
+async def restore_account(store: Store, by: By, caller: Caller, account: Account) -> None:
+    """Make a removed account again, without its password and tokens.
+
+    Raises: InvalidField, Forbidden, Conflict.
+    """
+    _require_may_have(caller, account)
+    async with store.transaction(by.actor) as tx:
+        _check(tx.model, account)
+        require_new(tx.model.accounts, account.email, "email", f"account {account.email}")
+        tx.put(account.model_copy(update={"password_hash": SecretStr("")}))
+
+
 async def patch_account(store: Store, by: By, caller: Caller, email: str, changes: Changes) -> Saved[Account]:
     """Change only what is given; disabled, every token and log-in of it is refused at once.
 

@@ -77,6 +77,7 @@ async def restore_device(store: Store, by: By, device: Device) -> Saved[Device]:
     """
     async with store.transaction(by.actor) as tx:
         require_extension(tx.model, (device.org, device.extension))
+        require_not_leaving(tx.model, device.org)
         _require_one_of_a_kind(tx.model, device)
         return _put(tx, device)
 

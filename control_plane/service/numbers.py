@@ -53,6 +53,19 @@ async def create_number(store: Store, by: By, values: Changes) -> Saved[PhoneNum
         return Saved(number, tx.version(EntityKind.NUMBER, (number.e164,)))
 
 
+async def restore_number(store: Store, by: By, number: PhoneNumber) -> None:
+    """Put a number that was taken out of the pool back as it was: in its cooldown if it had one.
+
+    Raises: UnknownEntity (its site), InvalidField, Conflict.
+    """
+    async with store.transaction(by.actor) as tx:
+        require_new(tx.model.numbers, number.e164, "e164", f"number {number.e164}")
+        problem = provisioning_problem(number.e164, require_site(tx.model, number.site).numbering)
+        if problem is not None:
+            raise InvalidField("e164", problem)
+        tx.put(number)
+
+
 async def patch_number(
     store: Store, by: By, policy: NumberPolicy, e164: str, changes: Changes
 ) -> Saved[PhoneNumber]:

@@ -6,7 +6,7 @@ masks. So the newest few thousand changes can be undone, and older ones have to 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,11 +15,23 @@ from pydantic import SecretStr
 
 from control_plane.domain.entities import Entity
 from control_plane.domain.extension import Device
-from control_plane.errors import Conflict, UnknownEntity
-from control_plane.ports import AuditEntry, EntityChange, EntityKey, EntityKind, Store, Transaction
+from control_plane.errors import Conflict, Forbidden, UnknownEntity
+from control_plane.plan.tasks import OBJECTS_KEPT, Task, TaskState
+from control_plane.ports import (
+    AuditEntry,
+    AuditFilter,
+    EntityChange,
+    EntityKey,
+    EntityKind,
+    Store,
+    Transaction,
+)
 from control_plane.service import devices, extensions, places, tenants
 from control_plane.service.nested import within
+from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.rights import Caller
+from control_plane.service.undo_kinds import HANDLERS, Undoing
+from control_plane.service.undo_parts import changed_since
 from control_plane.service.writing import By
 
 Values = dict[str, Any]
@@ -27,7 +39,27 @@ Values = dict[str, Any]
 MASK: Final = "***"
 FOLLOWS: Final = frozenset({"forwarding.vip_ring_devices", "pin_failures", "pin_locked"})
 """Fields that follow from others, or from what people type, and are never set."""
-_OF_OCCUPIERS: Final = frozenset({EntityKind.EXTENSION, EntityKind.DEVICE, EntityKind.PERSON})
+_OF_OCCUPIERS: Final = frozenset(
+    {
+        EntityKind.EXTENSION,
+        EntityKind.DEVICE,
+        EntityKind.PERSON,
+        EntityKind.NUMBER,
+        EntityKind.HANDSET,
+        EntityKind.CALL_GROUP,
+        EntityKind.MAIN_NUMBER,
+        EntityKind.OCCUPANCY,
+        EntityKind.ACCOUNT,
+        EntityKind.TOKEN,
+    }
+)
+"""What an occupier's administrator may change something of; which changes, the handlers of each kind say."""
+_NEVER: Final[Mapping[str, str]] = {
+    "decommission": "what is left of it is still taken back. When it is over, set up a new organisation.",
+    "sip_password": "a SIP password does not come back. Rotate it again.",
+    "sip_password_previous": "a SIP password does not come back. Rotate it again.",
+}
+"""Fields that no undo sets, and what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +85,85 @@ class _OnlyLooking(Exception):
     """Ends a transaction that must leave nothing behind."""
 
 
-async def undo(store: Store, by: By, caller: Caller, entry_id: int, *, dry_run: bool = False) -> Undone:
+async def undo(
+    store: Store, by: By, caller: Caller, policy: NumberPolicy, entry_id: int, *, dry_run: bool = False
+) -> Undone:
     """Undo the change of one audit entry; with `dry_run` only say what would be done.
 
     Raises:
         UnknownEntity: the caller sees no such entry.
+        Forbidden: the caller may not make this change.
         Conflict: it cannot be undone: changed since, removed since, too long ago, or nothing that can be.
         InvalidField, InvariantViolation: a rule forbids what was before.
     """
     entry = await find_entry(store, caller, entry_id)
-    if not caller.is_operator and entry.kind not in _OF_OCCUPIERS:
-        raise Conflict(f"A change of a {entry.kind} is undone by the operator: ask there.")
-    handler = _KINDS.get(entry.kind)
-    if handler is None:
-        raise Conflict(f"A change of a {entry.kind} cannot be undone: its own actions lead back.")
+    if not may_undo(caller, entry.kind):
+        raise Forbidden(f"A change of a {entry.kind} is the operator's to undo: ask there.")
     change = await _whole(store, entry)
     found: list[Undone] = []
     with suppress(_OnlyLooking):
         async with store.transaction(by.actor) as tx:
-            found.append(await _undo(within(store, tx), tx, by, entry, change, handler))
+            inside, kind = within(store, tx), _KINDS.get(entry.kind)
+            if kind is not None:
+                found.append(await _undo(inside, tx, by, entry, change, kind))
+            else:
+                found.append(await _lead_back(inside, tx, by, caller, policy, entry, change))
             if dry_run:
                 raise _OnlyLooking
     done = found[0]
     return done if dry_run else Undone(entry, done.action, done.changes, await store.revision())
+
+
+def may_undo(caller: Caller, kind: EntityKind) -> bool:
+    """Whether some change of the kind may be the caller's to undo."""
+    return caller.is_operator or kind in _OF_OCCUPIERS
+
+
+async def undoing(store: Store, caller: Caller, task: Task) -> list[int]:
+    """The entries of the audit whose undoing takes back the change that a failed task brings, in order.
+
+    None where the task is no push, or the caller sees or may undo nothing of it.
+    """
+    if task.progress.state is not TaskState.FAILED or task.revision is None:
+        return []
+    found: list[int] = []
+    org = None if caller.sees_everything else caller.org
+    for change in reversed((await store.changes_of(task.revision))[:OBJECTS_KEPT]):
+        if may_undo(caller, change.kind) and (change.kind in _KINDS or change.kind in HANDLERS):
+            wanted = AuditFilter(revision=task.revision, org=org)
+            entries = await store.audit(kind=change.kind, key=change.key, limit=1, wanted=wanted)
+            found.extend(entry.id for entry in entries)
+    return found
+
+
+async def _lead_back(
+    store: Store,
+    tx: Transaction,
+    by: By,
+    caller: Caller,
+    policy: NumberPolicy,
+    entry: AuditEntry,
+    change: EntityChange,
+) -> Undone:
+    """Undo what has a life of its own, by the actions of that life."""
+    handler = HANDLERS.get(entry.kind)
+    if handler is None:
+        raise Conflict(f"A change of a {entry.kind} cannot be undone: it follows from another change.")
+    now = _present(tx, change.kind, change.key)
+    what = f"{entry.kind} {'/'.join(entry.key)}"
+    if change.after is None and now is not None:
+        raise Conflict(f"The {what} exists again already.")
+    if change.after is not None and now is None:
+        raise Conflict(f"The {what} is not there any more.")
+    await handler(Undoing(store, by, caller, policy, what, change.before, change.after, now))
+    then = _present(tx, change.kind, change.key)
+    if now is None or then is None:
+        return Undone(entry, "make" if now is None else "remove", {}, None)
+    old, new = _flat(now), _flat(then)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return Undone(
+        entry, "change", {name: (_shown(old.get(name)), _shown(new.get(name))) for name in names}, None
+    )
 
 
 async def find_entry(store: Store, caller: Caller, entry_id: int) -> AuditEntry:
@@ -92,8 +180,8 @@ async def find_entry(store: Store, caller: Caller, entry_id: int) -> AuditEntry:
 
 
 async def _whole(store: Store, entry: AuditEntry) -> EntityChange:
-    for change in await store.changes_since(entry.revision - 1) or ():
-        if (change.revision, change.kind, change.key) == (entry.revision, entry.kind, entry.key):
+    for change in await store.changes_of(entry.revision):
+        if (change.kind, change.key) == (entry.kind, entry.key):
             return change
     raise Conflict(
         "This was too long ago to be undone: what was before is kept in full for the newest few thousand "
@@ -121,6 +209,7 @@ async def _undo(
     names = [name for name in after if before.get(name) != after[name] and name not in FOLLOWS]
     if not names:
         raise Conflict(f"Nothing in this change of the {what} can be undone; a PIN that is locked is reset.")
+    _require_may_come_back(names, what)
     _require_same({name: current.get(name) for name in names}, {name: after[name] for name in names}, what)
     await kind.patch(store, by, now, _nested({name: before.get(name) for name in names}))
     return Undone(
@@ -128,20 +217,22 @@ async def _undo(
     )
 
 
+def _require_may_come_back(names: Iterable[str], what: str) -> None:
+    for name in names:
+        if name in _NEVER:
+            raise Conflict(f"This change of the {what} cannot be undone: {_NEVER[name]}")
+
+
 def _require_same(now: Values, then: Values, what: str) -> None:
     changed = sorted(name for name in then if now.get(name) != then[name])
     if changed:
-        raise Conflict(
-            f"The {what} was changed since in {', '.join(changed)}: undo the newer changes first, or "
-            "set what you want by hand."
-        )
+        raise changed_since(what, changed)
 
 
 def _present(tx: Transaction, kind: EntityKind, key: EntityKey) -> Entity | None:
     model = tx.model
     if kind is EntityKind.DEVICE:
-        everything = (device for found in model.devices.values() for device in found)
-        return next((device for device in everything if device.id == key[0]), None)
+        return model.device(key[0])
     tables: Mapping[EntityKind, Mapping[Any, Entity]] = {
         EntityKind.ORGANISATION: model.organisations,
         EntityKind.SITE: model.sites,
@@ -149,6 +240,14 @@ def _present(tx: Transaction, kind: EntityKind, key: EntityKey) -> Entity | None
         EntityKind.OCCUPANCY: model.occupancies,
         EntityKind.PERSON: model.people,
         EntityKind.EXTENSION: model.extensions,
+        EntityKind.NUMBER: model.numbers,
+        EntityKind.SERVICE: model.services,
+        EntityKind.SERVICE_CHANGE: model.service_changes,
+        EntityKind.HANDSET: model.handsets,
+        EntityKind.ACCOUNT: model.accounts,
+        EntityKind.TOKEN: model.tokens,
+        EntityKind.CALL_GROUP: model.call_groups,
+        EntityKind.MAIN_NUMBER: model.main_numbers,
     }
     return tables[kind].get(key[0] if len(key) == 1 else key)
 
@@ -232,7 +331,7 @@ _KINDS: Final[Mapping[EntityKind, _Kind]] = {
         _remake_device,
     ),
 }
-"""Numbers, services, handsets and accounts have a life of their own, with actions that lead back."""
+"""Kinds whose fields can simply be set back."""
 
 
 def _org_and(entity: Any, name: str) -> tuple[str, str]:

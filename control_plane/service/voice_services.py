@@ -88,6 +88,22 @@ def _put_first_numbers(
     return tuple(now[number.e164] for number in allocated)
 
 
+async def restore_service(store: Store, by: By, service: VoiceService) -> None:
+    """Make a removed voice service again as it was; no numbers come with it, as it is not the first.
+
+    Raises: UnknownEntity, Conflict.
+    """
+    where = (service.org, service.site)
+    async with store.transaction(by.actor) as tx:
+        require_tenant(tx.model, service.org)
+        require_site(tx.model, service.site)
+        require_new(tx.model.services, where, "site", f"the voice service of {where[0]} at {where[1]}")
+        has_main = any(number.main for number in numbers_of(tx.model, *where))
+        after = service.model_copy(update={"main_included": service.main_included and has_main})
+        _require_enough(tx.model, after)
+        tx.put(after)
+
+
 async def change_service(store: Store, by: By, where: Where, quantity: int) -> Saved[VoiceService]:
     """Set how many services there are; more of them bring no numbers along (R63).
 
@@ -198,6 +214,11 @@ async def _carry_out(store: Store, change: ServiceChange) -> bool:
 
 def _today(site: Site, now: datetime) -> date:
     return now.astimezone(ZoneInfo(site.time_zone)).date()
+
+
+def today_at(model: Model, site: str, policy: NumberPolicy) -> date:
+    """The day it is at a site. Raises: UnknownEntity."""
+    return _today(require_site(model, site), policy.clock.now())
 
 
 def _key(change: ServiceChange) -> tuple[str, str, str]:

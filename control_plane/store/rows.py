@@ -87,10 +87,12 @@ def read_state(connection: Connection, revision: int, settled: Model) -> State:
     return loaded(revision, rows, settled)
 
 
-def read_changes(connection: Connection, after: int) -> tuple[EntityChange, ...]:
-    """Changes of the revisions after `after`, oldest first."""
+def read_changes(connection: Connection, after: int, upto: int | None = None) -> tuple[EntityChange, ...]:
+    """Changes of the revisions after `after`, up to and with `upto` (None: the newest), oldest first."""
     shared: dict[Any, Entity] = {}
     query = select(CHANGES).where(CHANGES.c.revision > after).order_by(CHANGES.c.revision, CHANGES.c.seq)
+    if upto is not None:
+        query = query.where(CHANGES.c.revision <= upto)
     changes = []
     for revision, _, kind_name, before_json, after_json in connection.execute(query):
         kind = KINDS[EntityKind(kind_name)]
@@ -247,6 +249,8 @@ def read_audit(
         query = query.where(AUDIT.c.actor == wanted.actor)
     if wanted.org is not None:
         query = query.where(AUDIT.c.org == wanted.org)
+    if wanted.revision is not None:
+        query = query.where(AUDIT.c.revision == wanted.revision)
     if wanted.since is not None:
         query = query.where(AUDIT.c.at >= moment_text(wanted.since))
     if wanted.until is not None:

@@ -182,6 +182,9 @@ class SqlStore:
 
         return await self._database.read(read)
 
+    async def changes_of(self, revision: int) -> tuple[EntityChange, ...]:
+        return await self._database.read(partial(rows.read_changes, after=revision - 1, upto=revision))
+
     async def audit(
         self,
         *,

@@ -161,7 +161,7 @@ async def test_what_has_a_life_of_its_own_or_is_too_old_or_unknown_is_refused(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = await api.problem("POST", f"/audit/{(await newest(api, kind='number'))['id']}/undo", 409)
-    assert "its own actions lead back" in problem["detail"]
+    assert "deallocate it first" in problem["detail"]
     await api.problem("POST", "/audit/999999/undo", 404)
     monkeypatch.setattr(rows, "RETAINED_CHANGES", 2)
     monkeypatch.setattr(rows, "_PRUNE_AT", 2)

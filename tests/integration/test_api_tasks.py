@@ -113,3 +113,42 @@ async def test_tasks_are_listed_in_pages_and_by_what_they_are_about(api: Api) ->
     assert len(set(ids)) == len(ids) >= 3
     assert (await api.problem("GET", "/tasks/999999", 404))["detail"] == "There is no task '999999'."
     await api.problem("GET", "/tasks?state=sleeping", 422)
+
+
+async def test_a_failed_task_says_how_its_change_is_undone(api: Api, node: FakeNode) -> None:
+    await pushed(api)
+    node.faults.refuse_keys.add(DND)
+    await api.ok("PATCH", E100, json={"dnd": True})
+    task = await newest(api)
+    failed = await in_state(api, task["id"], "failed")
+    (entry,) = (await api.ok("GET", "/audit?limit=1")).json()["items"]
+    assert failed["undo"] == [entry["id"]]
+    await api.ok("POST", f"/audit/{entry['id']}/undo")
+    assert (await api.ok("GET", E100)).json()["dnd"] is False
+    done = await in_state(api, task["id"], "done")
+    assert done["undo"] == []
+
+
+async def test_a_tenant_sees_and_retries_the_tasks_of_his_own(api: Api, node: FakeNode) -> None:
+    await pushed(api)
+    password = "four words and a dot."
+    account = {"email": "ann@acme.example", "role": "occupier_admin", "org": "acme", "password": password}
+    await api.ok("POST", "/accounts", 201, json=account)
+    token = (await api.ok("POST", "/login", json={"email": account["email"], "password": password})).json()
+    mine = {"Authorization": f"Bearer {token['token']}"}
+    node.faults.refuse_keys.add(DND)
+    await api.ok("PATCH", E100, json={"dnd": True})
+    task = (await in_state(api, (await newest(api))["id"], "failed"))["id"]
+    await api.ok("PATCH", "/sites/singapore", json={"media_address": "192.0.2.9"})
+    other = (await newest(api))["id"]
+    seen = (await api.ok("GET", "/tasks", headers=mine)).json()["items"]
+    assert task in [found["id"] for found in seen]
+    assert {found["organisation"] for found in seen} == {"acme"}
+    assert (await api.ok("GET", "/tasks?org=hq", headers=mine)).json()["items"] == []
+    await api.problem("GET", f"/tasks/{other}", 404, headers=mine)
+    await api.problem("POST", f"/tasks/{other}/retry", 404, headers=mine)
+    shown = (await api.ok("GET", f"/tasks/{task}", headers=mine)).json()
+    assert shown["retry"] and len(shown["undo"]) == 1
+    node.faults.refuse_keys.clear()
+    await api.ok("POST", f"/tasks/{task}/retry", 202, headers=mine)
+    await in_state(api, task, "done")

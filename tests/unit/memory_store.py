@@ -140,6 +140,7 @@ class MemoryStore:
         self.version_of: dict[Ident, int] = {}
         self.last_revision = 0
         self.entries: list[AuditEntry] = []
+        self.changes: list[EntityChange] = []
 
     async def snapshot(self) -> Snapshot:
         return Snapshot(self.last_revision, _model(self.entities.values()))
@@ -157,6 +158,7 @@ class MemoryStore:
         self.last_revision = writing.revision
         for (kind, key), before in writing.changed.items():
             after = writing.entities.get((kind, key))
+            self.changes.append(EntityChange(self.last_revision, kind, key, before, after))
             self.entries.append(
                 AuditEntry(
                     id=len(self.entries) + 1,
@@ -178,6 +180,9 @@ class MemoryStore:
     async def changes_since(self, revision: int) -> tuple[EntityChange, ...] | None:
         return () if revision == self.last_revision else None
 
+    async def changes_of(self, revision: int) -> tuple[EntityChange, ...]:
+        return tuple(change for change in self.changes if change.revision == revision)
+
     async def versions(self, kind: EntityKind) -> Mapping[EntityKey, int]:
         return {key: version for (of, key), version in self.version_of.items() if of is kind}
 
@@ -197,6 +202,7 @@ class MemoryStore:
             and (key is None or entry.key == key)
             and (not before_id or entry.id < before_id)
             and (wanted.org is None or entry.org == wanted.org)
+            and (wanted.revision is None or entry.revision == wanted.revision)
         )
         return tuple(entry for entry, _ in zip(found, range(limit), strict=False))
 
@@ -224,7 +230,9 @@ class MemoryTasks:
         found = (
             task
             for task in newest_first
-            if task.progress.state in wanted.states and (not before_id or task.id < before_id)
+            if task.progress.state in wanted.states
+            and (wanted.org is None or task.org == wanted.org)
+            and (not before_id or task.id < before_id)
         )
         return tuple(islice(found, limit))
 

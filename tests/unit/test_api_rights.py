@@ -131,7 +131,7 @@ def everything() -> tuple[Entity, ...]:
 
 def entry_of(org: str) -> str:
     """The id of an audit entry about something of this organisation."""
-    found = (number for number, e in enumerate(everything(), 1) if isinstance(e, Occupancy) and e.org == org)
+    found = (number for number, e in enumerate(everything(), 1) if isinstance(e, Extension) and e.org == org)
     return str(next(found))
 
 
@@ -163,6 +163,7 @@ OTHER = OWN | {
     "account": f"ann@{MARK}.example",
     "token": token_id(f"ann@{MARK}.example"),
     "entry": entry_of(MARK),
+    "task": "2",
     "mac": "805ec0000002",
     "name": "805ec0000002.cfg",
 }
@@ -250,7 +251,8 @@ class World:
         await node.connect()
         store: Any = self.store
         tasks = MemoryTasks()
-        await tasks.add_task("ann", NewTask(TaskKind.HANDSET, (("device", OWN["device"]),), "acme"))
+        await tasks.add_task("ann", NewTask(TaskKind.HANDSET, (("handset", OWN["mac"]),), "acme"))
+        await tasks.add_task("eve", NewTask(TaskKind.HANDSET, (("handset", OTHER["mac"]),), MARK))
         parts = handset_ports(store, node, ManualClock(), self._directory)
         ports = ApiPorts(
             store,
@@ -331,7 +333,7 @@ OPERATIONS = {operation.name: operation for operation in operations()}
 def targets(operation: Operation) -> list[tuple[str, dict[str, str]]]:
     """The things to call it on, and whose they are."""
     found = [("own", OWN)]
-    if operation.parameters & {"org", "site", "e164", "account", "entry"}:
+    if operation.parameters & {"org", "site", "e164", "account", "entry", "task"}:
         found.append(("other", OTHER))
     if operation.parameters & {"key", "person", "account"}:
         found.append(("colleague", COLLEAGUE))
@@ -346,6 +348,8 @@ def is_there(position: Position, parameters: frozenset[str], names: Mapping[str,
         return True
     if "entry" in parameters:
         return names["entry"] == OWN["entry"] and position in TENANT_READS
+    if "task" in parameters:
+        return names["task"] == OWN["task"] and position in TENANT_READS
     if "account" in parameters:
         return names["account"] == OWN["account"] or (names is COLLEAGUE and position in TENANT_READS)
     if position is Position.CARRIER:
@@ -403,6 +407,7 @@ async def test_no_answer_holds_anything_of_another_tenant(world: World, position
                 continue  # a carrier knows the sites it serves
             assert MARK not in told, operation
             assert OTHER["e164"] not in told, operation
+            assert OTHER["mac"] not in told, operation
 
 
 async def test_what_is_not_seen_is_answered_like_what_is_not_there(world: World) -> None:
@@ -445,6 +450,42 @@ async def test_some_may_set_some_fields_only(
     world: World, position: Position, name: str, names: dict[str, str], body: dict[str, Any], status: int
 ) -> None:
     answer = await world.ask(caller(position), OPERATIONS[name], names, body)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("e164", [OTHER["e164"], f"{OTHER['e164'][:-1]}5", POOL["e164"], "+442071838711"])
+async def test_a_call_to_what_is_not_ours_is_explained_like_any_call_outside(world: World, e164: str) -> None:
+    """Another tenant's number, its main number, a free number and one that is nowhere are all alike."""
+    asking = caller(Position.OCCUPIER_ADMIN)
+    body = {"caller": {"org": "acme", "key": "100"}, "to": e164}
+    told = (await world.ask(asking, OPERATIONS["explain"], OWN, body)).json()
+    assert [step["node"] for step in told["trace"]][-2:] == ["out.destination", "out.trunk"]
+    assert (told["rings"], told["outcome"]) == ([e164], "answered")
+    assert "carrier" not in str(told)
+    body = {"caller": {"number": "+6531234567"}, "to": e164}
+    hidden = await world.ask(asking, OPERATIONS["explain"], OWN, body)
+    assert hidden.status_code == 404
+    assert hidden.json()["detail"] == f"There is no number '{e164}'."
+    reader = (await world.ask(caller(Position.OPERATOR_READER), OPERATIONS["explain"], OWN, body)).json()
+    assert reader["trace"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"caller": {"org": MARK, "key": "200"}, "to": "200"}, 404),
+        ({"caller": {"org": "acme", "key": "100"}, "to": "101", "in_call": [f"{MARK}/200"]}, 404),
+        ({"caller": {"org": "acme", "key": "100"}, "to": "101", "in_call": ["acme/999"]}, 404),
+        ({"caller": {"trunk": "carrier"}, "to": OWN["e164"]}, 403),
+        ({"caller": {"trunk": "nowhere"}, "to": OWN["e164"]}, 403),
+        ({"caller": {"number": None}, "to": OWN["e164"]}, 200),
+        ({"caller": {"handset": OTHER["mac"]}, "to": "999"}, 404),
+    ],
+)
+async def test_a_tenant_asks_about_calls_of_his_own_only(
+    world: World, body: dict[str, Any], status: int
+) -> None:
+    answer = await world.ask(caller(Position.OCCUPIER_ADMIN), OPERATIONS["explain"], OWN, body)
     assert answer.status_code == status, answer.text
 
 

@@ -1,0 +1,91 @@
+"""Tasks as a tenant sees them: those about things of his own, without a word about anybody else's.
+
+One push may bring the changes of several tenants, and a task taken up after a restart cannot tell whose a
+step is, so what is shown is picked by name and not by task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from control_plane.domain.model import Model
+from control_plane.errors import Forbidden, UnknownEntity
+from control_plane.plan.tasks import Progress, Subject, Task, TaskKind, TaskState
+from control_plane.service.rights import Caller, Position
+
+_BELOW_ORGANISATION: Final = frozenset({"extension", "call_group", "main_number", "occupancy"})
+"""Kinds whose key begins with their organisation."""
+_CHANGED_BY_TENANTS: Final = frozenset({"extension", "call_group", "main_number", "number", "handset"})
+_FINE: Final = frozenset({"done", "deferred"})
+
+NOT_SEEN: Final = "The change is not in the telephone system yet; ask the operator if it stays like this."
+WAITING: Final = "The telephone system takes no changes now; it goes on by itself."
+
+
+def require_seen(caller: Caller, task: Task) -> None:
+    """Raises: UnknownEntity, word for word as for what is not there."""
+    own = caller.sees_organisation and task.org is not None and task.org == caller.org
+    if not (own or caller.sees_everything):
+        raise UnknownEntity("task", str(task.id))
+
+
+def may_retry(caller: Caller, task: Task) -> bool:
+    """Whether the caller may make the change of the task, and so have it tried again."""
+    if caller.position is not Position.OCCUPIER_ADMIN:
+        return caller.is_operator
+    return task.kind is not TaskKind.DECOMMISSION and task.subjects[0][0] in _CHANGED_BY_TENANTS
+
+
+def require_may_retry(caller: Caller, task: Task) -> None:
+    """Raises: Forbidden."""
+    if not may_retry(caller, task):
+        kind, key = task.subjects[0]
+        raise Forbidden(f"Task {task.id} about {kind} {key} is the operator's to try again: ask there.")
+
+
+def as_seen(caller: Caller, model: Model, task: Task) -> Task:
+    """What the caller sees of a task that `require_seen` lets him see."""
+    if caller.sees_everything or task.kind is not TaskKind.PUSH:
+        return task
+    org = caller.org or ""
+    own = tuple(subject for subject in task.subjects if _is_own(model, org, subject))
+    own = own or task.subjects[:1]  # the first names the task, which is his
+    count = task.subject_count if len(own) == len(task.subjects) else len(own)
+    return replace(task, subjects=own, subject_count=count, progress=_told(model, org, task.progress))
+
+
+def waiting_for(caller: Caller, problem: str | None) -> str | None:
+    """Why a node takes no changes, as the caller may know it: the reason may name things of others."""
+    return problem if problem is None or caller.sees_everything else WAITING
+
+
+def _told(model: Model, org: str, progress: Progress) -> Progress:
+    steps = tuple(step for step in progress.steps if _is_own_step(model, org, step))
+    if progress.state is TaskState.DONE or progress.error is None:
+        return replace(progress, steps=steps)
+    wrong = [str(step["why"]) for step in steps if step["outcome"] not in _FINE and step["why"]]
+    return replace(progress, steps=steps, error="; ".join(wrong) or NOT_SEEN)
+
+
+def _is_own_step(model: Model, org: str, step: Mapping[str, object]) -> bool:
+    kind, _, key = str(step.get("unit") or "").partition(" ")
+    return _is_own(model, org, (kind, key))
+
+
+def _is_own(model: Model, org: str, subject: Subject) -> bool:
+    kind, key = subject
+    if kind in _BELOW_ORGANISATION:
+        return key.partition("/")[0] == org
+    match kind:
+        case "organisation":
+            return key == org
+        case "number":
+            number = model.numbers.get(key)
+            return number is not None and number.org == org
+        case "handset":
+            handset = model.handsets.get(key)
+            return handset is not None and handset.org == org
+        case _:
+            return False

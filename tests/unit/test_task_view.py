@@ -1,0 +1,116 @@
+"""What a tenant sees of a task, and what he may have tried again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from control_plane.domain.entities import PhoneNumber
+from control_plane.domain.model import Model
+from control_plane.errors import Forbidden, UnknownEntity
+from control_plane.plan.tasks import Progress, Subject, Task, TaskKind, TaskState
+from control_plane.service.rights import SCOPES, Caller, Position, root
+from control_plane.service.task_view import (
+    NOT_SEEN,
+    WAITING,
+    as_seen,
+    may_retry,
+    require_may_retry,
+    require_seen,
+    waiting_for,
+)
+
+TENANT = Caller("ann", Position.OCCUPIER_ADMIN, "acme", scopes=SCOPES[Position.OCCUPIER_ADMIN])
+READER = Caller("bob", Position.OCCUPIER_READER, "acme")
+MINE, OTHERS = "+442071838750", "+442071838799"
+MODEL = Model.of(
+    numbers=[
+        PhoneNumber(e164=MINE, site="london", org="acme", status="reserved"),
+        PhoneNumber(e164=OTHERS, site="london", org="globex", status="reserved"),
+    ]
+)
+
+
+def step(unit: str | None, outcome: str = "done", why: str | None = None) -> dict[str, Any]:
+    return {"unit": unit, "outcome": outcome, "why": why, "artefact": f"row of {unit}"}
+
+
+def task(*subjects: Subject, kind: TaskKind = TaskKind.PUSH, **progress: Any) -> Task:
+    at = datetime(2025, 1, 1, tzinfo=UTC)
+    return Task(7, kind, "lab", 3, subjects, len(subjects), "acme", "root", at, Progress(**progress))
+
+
+def test_a_push_of_several_tenants_shows_each_his_own() -> None:
+    found = task(
+        ("extension", "acme/100"),
+        ("extension", "globex/200"),
+        ("number", MINE),
+        ("number", OTHERS),
+        ("site", "london"),
+        steps=(step("extension acme/100"), step("extension globex/200"), step(None), step(f"number {MINE}")),
+    )
+    seen = as_seen(TENANT, MODEL, found)
+    assert seen.subjects == (("extension", "acme/100"), ("number", MINE))
+    assert seen.subject_count == 2
+    assert [s["unit"] for s in seen.progress.steps] == ["extension acme/100", f"number {MINE}"]
+    assert as_seen(root("op"), MODEL, found) is found
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ((step("extension globex/200", "failed", "globex is wrong"),), NOT_SEEN),
+        (
+            (
+                step("extension globex/200", "failed", "globex is wrong"),
+                step("extension acme/100", "failed", "Asterisk said no"),
+            ),
+            "Asterisk said no",
+        ),
+    ],
+)
+def test_why_it_failed_is_told_of_his_own_steps_only(steps: tuple[dict[str, Any], ...], told: str) -> None:
+    found = task(
+        ("extension", "acme/100"), state=TaskState.FAILED, error="put row of globex: wrong", steps=steps
+    )
+    assert as_seen(TENANT, MODEL, found).progress.error == told
+
+
+def test_why_a_node_takes_no_changes_is_the_operator_s_to_know() -> None:
+    assert waiting_for(TENANT, "put globex/200: refused") == WAITING
+    assert waiting_for(TENANT, None) is None
+    assert waiting_for(root("op"), "put globex/200: refused") == "put globex/200: refused"
+
+
+@pytest.mark.parametrize("caller", [TENANT, READER])
+def test_a_task_of_somebody_else_is_not_there(caller: Caller) -> None:
+    require_seen(caller, task(("extension", "acme/100")))
+    for org in ("globex", None):
+        other = task(("extension", "acme/100"))
+        object.__setattr__(other, "org", org)
+        with pytest.raises(UnknownEntity, match="There is no task '7'"):
+            require_seen(caller, other)
+
+
+@pytest.mark.parametrize(
+    ("caller", "subject", "kind", "allowed"),
+    [
+        (TENANT, ("extension", "acme/100"), TaskKind.PUSH, True),
+        (TENANT, ("number", MINE), TaskKind.PUSH, True),
+        (TENANT, ("handset", "805ec0000001"), TaskKind.HANDSET, True),
+        (TENANT, ("organisation", "acme"), TaskKind.DECOMMISSION, False),
+        (TENANT, ("organisation", "acme"), TaskKind.PUSH, False),
+        (READER, ("extension", "acme/100"), TaskKind.PUSH, False),
+        (root("op"), ("organisation", "acme"), TaskKind.DECOMMISSION, True),
+    ],
+)
+def test_who_may_make_a_change_may_have_it_tried_again(
+    caller: Caller, subject: Subject, kind: TaskKind, allowed: bool
+) -> None:
+    found = task(subject, kind=kind)
+    assert may_retry(caller, found) is allowed
+    if not allowed:
+        with pytest.raises(Forbidden, match="is the operator's to try again"):
+            require_may_retry(caller, found)
