@@ -211,7 +211,7 @@ RULES: Final[Mapping[str, Rule]] = {
     # tasks
     "list_tasks": Rule(READ, TENANT_READS, filtered=True),
     "get_task": Rule(READ, TENANT_READS),
-    "retry_task": Rule(PUSH, TENANT_CHANGES),
+    "retry_task": Rule(WRITE, TENANT_CHANGES),
     # nodes
     "list_nodes": Rule(READ, OPERATOR_READS),
     "get_node": Rule(READ, OPERATOR_READS),

@@ -35,7 +35,7 @@ _READ: Final = frozenset({Scope.READ, Scope.ACCOUNTS})
 SCOPES: Final[Mapping[Position, frozenset[Scope]]] = {
     Position.OPERATOR_ADMIN: frozenset(Scope),
     Position.OPERATOR_READER: _READ,
-    Position.OCCUPIER_ADMIN: _READ | {Scope.WRITE, Scope.SECRETS, Scope.PUSH},
+    Position.OCCUPIER_ADMIN: _READ | {Scope.WRITE, Scope.SECRETS},
     Position.OCCUPIER_READER: _READ,
     Position.PERSON: _READ | {Scope.WRITE, Scope.SECRETS},
     Position.CARRIER: _READ | {Scope.WRITE},
