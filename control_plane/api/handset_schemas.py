@@ -36,6 +36,7 @@ class Rotated(StrEnum):
 
     SIP = "sip"  # the password the device registers with
     ACCESS = "access"  # the address and login the handset fetches with
+    WEB = "web"  # the passwords of its own web pages
     ALL = "all"
 
 
@@ -90,6 +91,12 @@ class HandsetOut(BaseModel):
     warnings: list[str]
 
 
+WebPassword = Annotated[
+    str,
+    Field(pattern=rf"^[A-Za-z0-9]{{{SECRET_MIN},{SECRET_MAX}}}$", json_schema_extra={"writeOnly": True}),
+]
+
+
 class _HandsetFields(TypedDict, total=False):
     name: Label | None
     keys: Annotated[list[KeyLine], Field(max_length=MAX_KEYS)] | None
@@ -97,13 +104,8 @@ class _HandsetFields(TypedDict, total=False):
     enabled: StrictBool | None
     allowed: Annotated[list[Annotated[str, Field(max_length=49)]], Field(max_length=MAX_NETWORKS)] | None
     certificate: CertificatePolicy | None
-    admin_password: Annotated[
-        str,
-        Field(
-            pattern=rf"^[A-Za-z0-9]{{{SECRET_MIN},{SECRET_MAX}}}$",
-            json_schema_extra={"writeOnly": True},
-        ),
-    ]
+    admin_password: WebPassword
+    user_password: WebPassword
 
 
 @strict
@@ -190,6 +192,13 @@ class NotifyIn(TypedDict, total=False):
     """How the handset is told."""
 
     reboot: StrictBool
+
+
+class WebPasswordsOut(BaseModel):
+    """Of the accounts of a handset's own web pages; some makes have the first alone."""
+
+    admin: str
+    user: str
 
 
 class NotifiedOut(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Response
@@ -25,6 +24,7 @@ from control_plane.api.handset_schemas import (
     NotifyIn,
     Rotated,
     RotationIn,
+    WebPasswordsOut,
     WindowIn,
 )
 from control_plane.api.paging import Listing, Paged
@@ -36,7 +36,7 @@ from control_plane.service import handsets as use_cases
 from control_plane.service.csv_lists import LineOutcome
 from control_plane.service.handset_status import HandsetStatus
 from control_plane.service.handset_view import catalogue
-from control_plane.service.handsets import Binding, require_handset
+from control_plane.service.handsets import Binding, Secrets, require_handset
 from control_plane.service.reading import model_with_version
 from control_plane.service.writing import given
 
@@ -195,13 +195,13 @@ async def close_enrolment(write: Writing, mac: OwnMac) -> Json:
 async def rotate_handset(write: Writing, mac: OwnMac, body: Annotated[RotationIn, Body()]) -> Json:
     """New secrets; the old ones work until the handset was seen with the new. Tells it to fetch."""
     saved = await use_cases.rotate(
-        write.store, write.by, write.ports.clock, mac, **_what(body.get("what", Rotated.ALL))
+        write.store, write.by, write.ports.clock, mac, _what(body.get("what", Rotated.ALL))
     )
     return await _status(write.ports, write.done(saved))
 
 
-def _what(what: Rotated) -> Mapping[str, bool]:
-    return {"sip": what is not Rotated.ACCESS, "access": what is not Rotated.SIP}
+def _what(what: Rotated) -> frozenset[Secrets]:
+    return frozenset(Secrets) if what is Rotated.ALL else frozenset({Secrets(what.value)})
 
 
 @handsets.delete("/{mac}/rotation", response_model=HandsetOut, responses=documents.PATCH)
@@ -209,6 +209,15 @@ async def end_rotation(write: Writing, mac: OwnMac) -> Json:
     """End the old secrets now, also where the handset was not seen to have followed."""
     saved = await use_cases.retire(write.store, write.by, mac)
     return await _status(write.ports, write.done(saved))
+
+
+@handsets.post("/{mac}/passwords", response_model=WebPasswordsOut, responses=documents.ACT)
+async def show_handset_passwords(write: Creating, response: Response, mac: OwnMac) -> Json:
+    """The passwords of the handset's own web pages; the audit says who looked."""
+    found = await use_cases.show_passwords(write.store, write.by, write.ports.clock, mac)
+    response.headers.update(NO_STORE)
+    await write.changed()
+    return {"admin": found.admin.get_secret_value(), "user": found.user.get_secret_value()}
 
 
 @handsets.post("/{mac}/notify", response_model=NotifiedOut, responses=documents.APPLY)

@@ -190,6 +190,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "open_enrolment": Rule(WRITE, TENANT_CHANGES),
     "close_enrolment": Rule(WRITE, TENANT_CHANGES),
     "rotate_handset": Rule(WRITE, TENANT_CHANGES),
+    "show_handset_passwords": Rule(WRITE | SECRETS, OPERATOR_CHANGES),
     "end_rotation": Rule(WRITE, TENANT_CHANGES),
     "notify_handset": Rule(WRITE, TENANT_CHANGES),
     "list_handset_files": Rule(READ, TENANT_READS),

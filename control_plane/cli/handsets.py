@@ -22,7 +22,7 @@ from control_plane.render.handsets.qr import Picture, qr_code
 from control_plane.service import handsets as use_cases
 from control_plane.service.handset_status import HandsetStatus, written
 from control_plane.service.handset_view import catalogue
-from control_plane.service.handsets import Binding, require_handset
+from control_plane.service.handsets import Binding, Secrets, require_handset
 from control_plane.service.writing import Saved
 from control_plane.store import SqlStore
 
@@ -87,7 +87,7 @@ def _row(status: HandsetStatus) -> tuple[str, ...]:
 def _as_json(status: HandsetStatus) -> dict[str, Any]:
     handset, fetch, contact = status.handset, status.last_fetch, status.registration
     hidden = {"token", "token_previous", "http_user", "http_password", "http_user_previous"}
-    hidden |= {"http_password_previous", "admin_password", "window_id"}
+    hidden |= {"http_password_previous", "admin_password", "user_password", "neutral_password", "window_id"}
     return {
         **handset.model_dump(mode="json", exclude=hidden),
         "sync": status.sync.value,
@@ -304,20 +304,38 @@ def handset_rotate(
     access: Annotated[
         bool, typer.Option("--access", help="The address and login it fetches with only.")
     ] = False,
+    web: Annotated[bool, typer.Option("--web", help="The passwords of its web pages only.")] = False,
     end: Annotated[bool, typer.Option("--end", help="End the old secrets now, followed or not.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Give a handset new secrets; the old ones work until it was seen with the new."""
+    """Give a handset new secrets; old ones it signs in with here work until it was seen with the new."""
     wiring = wire()
+    named = {Secrets.SIP: sip, Secrets.ACCESS: access, Secrets.WEB: web}
+    wanted = frozenset(one for one, asked in named.items() if asked) or frozenset(Secrets)
 
     async def rotate(store: SqlStore) -> Saved[Handset]:
         if end:
             return await use_cases.retire(store, by(), mac)
-        return await use_cases.rotate(
-            store, by(), wiring.clock, mac, sip=sip or not access, access=access or not sip
-        )
+        return await use_cases.rotate(store, by(), wiring.clock, mac, wanted)
 
     _changed(wiring, rotate, as_json)
+
+
+@handset_app.command("passwords")
+def handset_passwords(mac: MacArgument, as_json: JsonOption = False) -> None:
+    """Show the passwords of a handset's own web pages; the audit says who looked."""
+    wiring = wire()
+
+    async def show() -> use_cases.WebPasswords:
+        async with wiring.store() as store:
+            return await use_cases.show_passwords(store, by(), wiring.clock, mac)
+
+    found = run(show())
+    shown = {"admin": found.admin.get_secret_value(), "user": found.user.get_secret_value()}
+    if as_json:
+        print_json(shown)
+    else:
+        table("", ("account", "password"), shown.items())
 
 
 @handset_app.command("notify")

@@ -133,6 +133,9 @@ class Handset(Entity):
 
     `neutral_user` is the SIP user name of its neutral line, which calls emergency numbers and reception while
     nobody is logged in (A73); "": it has none, as softphones.
+
+    `admin_password` and `user_password` are those of its own web pages, where it has both accounts;
+    `passwords_shown_at` is when somebody last looked at them.
     """
 
     mac: HandsetId
@@ -157,6 +160,8 @@ class Handset(Entity):
     http_password_previous: SecretStr = SecretStr("")
     rotated_at: Instant | None = None
     admin_password: SecretStr
+    user_password: SecretStr
+    passwords_shown_at: Instant | None = None
     neutral_user: str = Field(default="", pattern=r"^([a-z][a-z0-9]{11})?$")
     neutral_password: SecretStr = SecretStr("")
     neutral_transport: Transport = Transport.TLS
@@ -170,7 +175,9 @@ class Handset(Entity):
             raise ValueError("must be 32 to 64 hex digits")
         return value
 
-    @field_validator("http_password", "http_password_previous", "admin_password", "neutral_password")
+    @field_validator(
+        "http_password", "http_password_previous", "admin_password", "user_password", "neutral_password"
+    )
     @classmethod
     def _strong_and_plain(cls, value: SecretStr) -> SecretStr:
         secret = value.get_secret_value()

@@ -25,6 +25,7 @@ def new_handset(values: Changes) -> Handset:
         "http_user": new_http_user(),
         "http_password": new_password(),
         "admin_password": new_password(),
+        "user_password": new_password(),
     }
     wanted: dict[str, object] = {**secrets, **values}
     model = known_model(str(values.get("model", "")))

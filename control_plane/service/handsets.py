@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from pydantic import SecretStr
 
@@ -37,9 +38,17 @@ WINDOW_MAX_MINUTES = 1440
 FIXED = (
     "mac", "org", "extension", "device", "phone_id", "token", "token_previous", "http_user", "http_password",
     "http_user_previous", "http_password_previous", "rotated_at", "window_id", "window_until",
-    "neutral_user", "neutral_password", "neutral_transport",
+    "neutral_user", "neutral_password", "neutral_transport", "passwords_shown_at",
 )  # fmt: skip
 """What a patch cannot change: it names the handset, or follows from a use case of its own."""
+
+
+class Secrets(StrEnum):
+    """What a rotation makes new."""
+
+    SIP = "sip"  # the password its device registers with
+    ACCESS = "access"  # the address and HTTP login it fetches with
+    WEB = "web"  # the passwords of its own web pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +234,11 @@ async def close_window(store: Store, by: By, mac: str) -> Saved[Handset]:
 
 
 async def rotate(
-    store: Store, by: By, clock: Clock, mac: str, *, sip: bool = True, access: bool = True
+    store: Store, by: By, clock: Clock, mac: str, secrets: frozenset[Secrets] = frozenset(Secrets)
 ) -> Saved[Handset]:
-    """New secrets; the old ones work beside them until the handset was seen with the new (follow_up.py).
+    """New secrets; old SIP passwords and access work beside them until the handset was seen with the new
+    (follow_up.py). A rotation under way keeps its oldest, because the handset may not have followed yet.
 
-    `sip`: the password its device registers with; `access`: the address and HTTP login it fetches with. A
-    rotation under way keeps its oldest, because the handset may not have followed yet.
     Raises: UnknownEntity, IllegalTransition (a SIP password alone, and nobody is logged in), StaleVersion.
     """
     now = clock.now()
@@ -238,27 +246,55 @@ async def rotate(
         handset = require_handset(tx.model, mac)
         require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
         device = own_device(tx.model, handset)
-        if sip and device is None and not access:
+        if secrets == {Secrets.SIP} and device is None:
             raise IllegalTransition(
                 f"Nobody is logged in at handset {handset.mac}: there is no SIP password."
             )
-        if sip and device is not None:
+        if Secrets.SIP in secrets and device is not None:
             tx.put(doubled(device, now))
-        if not access:
-            return _put(tx, handset)
-        changed: dict[str, object] = {
-            "token": SecretStr(new_token()),
-            "http_user": new_http_user(),
-            "http_password": SecretStr(new_password()),
-            "rotated_at": now,
-        }
-        if not handset.is_rotating:
-            changed |= {
-                "token_previous": handset.token,
-                "http_user_previous": handset.http_user,
-                "http_password_previous": handset.http_password,
-            }
+        changed: dict[str, object] = {}
+        if Secrets.WEB in secrets:
+            changed |= {name: SecretStr(new_password()) for name in ("admin_password", "user_password")}
+        if Secrets.ACCESS in secrets:
+            changed |= _new_access(handset, now)
         return _put(tx, handset.model_copy(update=changed))
+
+
+def _new_access(handset: Handset, now: datetime) -> Changes:
+    changed: dict[str, object] = {
+        "token": SecretStr(new_token()),
+        "http_user": new_http_user(),
+        "http_password": SecretStr(new_password()),
+        "rotated_at": now,
+    }
+    if handset.is_rotating:
+        return changed
+    return changed | {
+        "token_previous": handset.token,
+        "http_user_previous": handset.http_user,
+        "http_password_previous": handset.http_password,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class WebPasswords:
+    """What the accounts of a handset's own web pages and menus ask for."""
+
+    admin: SecretStr
+    user: SecretStr
+
+
+async def show_passwords(store: Store, by: By, clock: Clock, mac: str) -> WebPasswords:
+    """The passwords of a handset's web pages; that they were shown, and to whom, is in the audit.
+
+    Raises: UnknownEntity, InvalidField (a softphone has none).
+    """
+    async with store.transaction(by.actor) as tx:
+        handset = require_handset(tx.model, mac)
+        if handset.is_softphone:
+            raise InvalidField("mac", "is a softphone, which has no web pages of its own")
+        tx.put(handset.model_copy(update={"passwords_shown_at": clock.now()}))
+        return WebPasswords(handset.admin_password, handset.user_password)
 
 
 async def retire(store: Store, by: By, mac: str) -> Saved[Handset]:

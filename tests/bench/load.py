@@ -144,6 +144,7 @@ def handset(number: int, org: str, key: str, site: str, device: str) -> Handset:
         http_user=f"user{number:08d}",
         http_password="h" * 24,
         admin_password="a" * 24,
+        user_password="b" * 24,
     )
 
 

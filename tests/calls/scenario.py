@@ -262,6 +262,7 @@ def _handset(org: str, mac: str, spec: HandsetSpec) -> Handset:
         http_user=stamp[:12],
         http_password=SecretStr(stamp[:24]),
         admin_password=SecretStr(stamp[24:48]),
+        user_password=SecretStr(stamp[32:56]),
         neutral_user=f"n{stamp[:11]}",
         neutral_password=SecretStr(stamp[12:36]),
         neutral_transport=spec.transport,

@@ -146,6 +146,7 @@ def read(files: Files, setup: HandsetSetup) -> Told:
     )
     assert values["Admin_Passwd"] == values["Admin_Password"]
     assert values.get("Web_Login_Admin_Password", values["Admin_Passwd"]) == values["Admin_Passwd"]
+    assert values.get("Web_Login_Guest_Password", values["User_Password"]) == values["User_Password"]
     return Told(
         lines={index: _line(values, index) for index in lines},
         keys=_keys(values) if phone and setup.keys else None,  # without any, one for each line

@@ -127,6 +127,7 @@ def publish(stack: Stack, provisioning: Provisioning) -> Entry:
             "http_user": "unused0001",
             "http_password": "H" * 24,
             "admin_password": "A" * 24,
+            "user_password": "B" * 24,
         }
     )
     s = stack.lab.settings

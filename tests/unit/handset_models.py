@@ -36,6 +36,7 @@ def handset(mac: str = MAC, key: str | None = "100", **values: object) -> Handse
             "http_user": "httpuser01" if mac == MAC else "httpuser02",
             "http_password": "H" * 24,
             "admin_password": "A" * 24,
+            "user_password": "B" * 24,
             **values,
         }
     )

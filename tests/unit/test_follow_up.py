@@ -184,7 +184,7 @@ async def test_a_new_password_ends_the_old_one_after_fetch_and_register_and_not_
     floor.register(MAC)
     floor.fetch(MAC)
     floor.renew(MAC, 1000)
-    await handsets.rotate(floor.store, BY, floor.clock, MAC, access=False)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
     await floor.publish()
     floor.follow_up.published([MAC])
     await floor.look()
@@ -209,7 +209,7 @@ async def doubled(floor: Floor) -> bool:
 async def test_an_old_address_ends_once_the_handset_fetched_the_new_one(floor: Floor) -> None:
     floor.fetch(MAC)
     floor.clock.forward(1)
-    await handsets.rotate(floor.store, BY, floor.clock, MAC, sip=False)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.ACCESS}))
     await floor.follow_up.turn()
     assert (await floor.store.snapshot()).model.handsets[MAC].is_rotating
     await floor.publish()
@@ -220,7 +220,7 @@ async def test_an_old_address_ends_once_the_handset_fetched_the_new_one(floor: F
 
 
 async def test_who_does_not_follow_is_named_and_keeps_both_passwords(floor: Floor) -> None:
-    await handsets.rotate(floor.store, BY, floor.clock, MAC, access=False)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
     await floor.publish()
     assert await floor.follow_up.late() == ()
     floor.clock.forward(3601)
@@ -230,7 +230,7 @@ async def test_who_does_not_follow_is_named_and_keeps_both_passwords(floor: Floo
 
 async def test_a_rotation_goes_on_after_a_restart(floor: Floor) -> None:
     floor.renew(MAC, 1000)
-    await handsets.rotate(floor.store, BY, floor.clock, MAC, access=False)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
     await floor.publish()
     floor.clock.forward(5)
     floor.fetch(MAC)

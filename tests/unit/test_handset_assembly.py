@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -226,6 +227,22 @@ async def test_a_file_is_shown_without_its_secrets() -> None:
         assert "x" * 20 not in text and TOKEN not in text and "H" * 24 not in text and "A" * 24 not in text
     config = next(f for f in found.files if f.secret)
     assert "Ada" in shown(config)
+
+
+async def test_the_passwords_of_the_web_pages_are_told_and_never_shown() -> None:
+    setup = await told()
+    assert (setup.admin_password.get_secret_value(), setup.user_password.get_secret_value()) == (
+        "A" * 24,
+        "B" * 24,
+    )
+    config = next(f for f in (await published()).files if f.secret)
+    assert "B" * 24 in config.content.decode()
+    assert "B" * 24 not in shown(config) and "A" * 24 not in shown(config)
+
+
+async def test_that_somebody_looked_at_passwords_publishes_nothing() -> None:
+    before = await published()
+    assert await published(handset(passwords_shown_at=datetime(2026, 1, 1, tzinfo=UTC))) == before
 
 
 @pytest.mark.parametrize(

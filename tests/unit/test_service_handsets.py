@@ -60,8 +60,9 @@ async def test_a_handset_that_is_set_up_is_logged_in_with_a_device_and_a_phone_i
 async def test_every_handset_has_secrets_of_its_own() -> None:
     store = await office()
     one, two = await add(store), await add(store, OTHER, "101")
-    for name in ("token", "http_user", "http_password", "admin_password"):
+    for name in ("token", "http_user", "http_password", "admin_password", "user_password"):
         assert getattr(one, name) != getattr(two, name)
+    assert one.admin_password != one.user_password
 
 
 async def test_a_mac_can_be_set_up_once_and_nobody_learns_by_whom() -> None:
@@ -80,6 +81,7 @@ async def test_a_mac_can_be_set_up_once_and_nobody_learns_by_whom() -> None:
         ({"keys": ("teapot",)}, "keys"),
         ({"keys": ("line",) * 28}, "keys"),
         ({"admin_password": "short"}, "admin_password"),
+        ({"user_password": "with space 0123456"}, "user_password"),
         ({"allowed": ("everywhere",)}, "allowed"),
     ],
 )
@@ -172,14 +174,44 @@ async def test_rotating_keeps_the_oldest_secrets_until_they_are_retired() -> Non
 async def test_only_what_is_asked_for_is_rotated() -> None:
     store, clock = await office(), ManualClock()
     made = await add(store)
-    await handsets.rotate(store, BY, clock, MAC, access=False)
+    await handsets.rotate(store, BY, clock, MAC, frozenset({handsets.Secrets.SIP}))
     assert (await model_of(store)).handsets[made.mac].token == made.token
     password = (await device_of(store)).sip_password
-    await handsets.rotate(store, BY, clock, MAC, sip=False)
+    await handsets.rotate(store, BY, clock, MAC, frozenset({handsets.Secrets.ACCESS}))
     assert (await device_of(store)).sip_password == password
     await handsets.log_out(store, BY, MAC)
     with pytest.raises(IllegalTransition, match="no SIP password"):
-        await handsets.rotate(store, BY, clock, MAC, access=False)
+        await handsets.rotate(store, BY, clock, MAC, frozenset({handsets.Secrets.SIP}))
+
+
+async def test_new_passwords_of_the_web_pages_leave_everything_else_alone() -> None:
+    store, clock = await office(), ManualClock()
+    made = await add(store)
+    after = (await handsets.rotate(store, BY, clock, MAC, frozenset({handsets.Secrets.WEB}))).entity
+    assert (after.token, after.is_rotating) == (made.token, False)
+    assert after.admin_password != made.admin_password
+    assert after.user_password not in (made.user_password, after.admin_password)
+
+
+async def test_who_looks_at_the_passwords_of_the_web_pages_is_in_the_audit() -> None:
+    store, clock = await office(), ManualClock()
+    made = await add(store)
+    found = await handsets.show_passwords(store, By("ada"), clock, MAC)
+    assert (found.admin, found.user) == (made.admin_password, made.user_password)
+    entry = store.entries[-1]
+    assert (entry.actor, entry.key, entry.fields) == ("ada", (made.mac,), ("passwords_shown_at",))
+    assert found.admin.get_secret_value() not in str(entry)
+    with pytest.raises(InvalidField, match="cannot be changed"):
+        await handsets.patch_handset(store, BY, MAC, {"passwords_shown_at": None})
+
+
+async def test_a_softphone_has_no_web_pages() -> None:
+    store, clock = await office(), ManualClock()
+    made = (
+        await handsets.create_handset(store, BY, {"model": "Linphone", "org": "acme", "site": "hq"})
+    ).entity
+    with pytest.raises(InvalidField, match="no web pages"):
+        await handsets.show_passwords(store, BY, clock, made.mac)
 
 
 async def test_what_names_a_handset_or_follows_from_something_else_cannot_be_patched() -> None:

@@ -127,6 +127,7 @@ def setup_of(model: Model, handset: Handset, place: Place, inside: Inside, seque
         language=handset.language or policy.language or _LANGUAGES.get(site.region, "en"),
         tone_country=policy.tone_country or site.region.value,
         admin_password=handset.admin_password,
+        user_password=handset.user_password,
         emergency=site.emergency_numbers,
         digit_patterns=_patterns(model, inside, site.numbering)
         if bound is not None

@@ -91,6 +91,21 @@ def test_what_a_family_supports_is_in_its_files(family: str) -> None:
     assert silent == []
 
 
+ONE_ACCOUNT = frozenset({"gigaset_nx70"})
+"""Their web pages know an administrator alone, by what is known of them."""
+NO_ACCOUNT = frozenset({"gigaset_n510"})
+
+
+@pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
+def test_no_account_of_the_web_pages_keeps_the_password_of_its_maker(family: str, model: str) -> None:
+    """Both where there are two; gone from the file, the handset would keep what it had before."""
+    setup = full(model)
+    told = WITNESSES[family].read(own_files(render_handset(setup)), setup)
+    admin, user = setup.admin_password.get_secret_value(), setup.user_password.get_secret_value()
+    assert told.admin_password == (None if family in NO_ACCOUNT else admin)
+    assert told.user_password == (None if family in NO_ACCOUNT | ONE_ACCOUNT else user)
+
+
 @pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
 def test_common_files_are_the_same_for_every_handset(family: str, model: str) -> None:
     one = full(model)
