@@ -30,7 +30,7 @@ from control_plane.settings import Settings
 from control_plane.store import SqlStore
 from tests.bench.figures import process_rss_mib
 
-PUSH_DEADLINE_S = 120.0
+PUSH_DEADLINE_S = 300.0
 READS = frozenset({"read_rows", "read_row", "read_config"})
 WRITES = frozenset(
     {
