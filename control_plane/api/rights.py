@@ -138,6 +138,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "preview_extension": Rule(READ, OWN_CHANGES, fields={Position.PERSON: OWN_EXTENSION_FIELDS}),
     "preview_call_group": Rule(READ, TENANT_CHANGES),
     "preview_main_number": Rule(READ, TENANT_CHANGES),
+    # what a call can meet
+    "get_extension_picture": Rule(READ, OWN_READS),
+    "get_call_group_picture": Rule(READ, TENANT_READS),
+    "get_main_number_picture": Rule(READ, TENANT_READS),
     # numbers
     "list_numbers": Rule(READ, EVERYBODY, filtered=True),
     "export_numbers": Rule(READ, EVERYBODY, filtered=True),

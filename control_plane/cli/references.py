@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 from control_plane.callpath.explain import CallerId, HandsetCaller, InsideCaller, OutsideCaller
-from control_plane.domain.extension import Device
+from control_plane.domain.extension import Device, Extension
+from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import normal_mac
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.domain.regions import is_e164, tidy
@@ -49,6 +50,33 @@ def group_id(model: Model, text: str) -> ExtensionId:
     org, slash, key = text.partition("/")
     found = [i for i in model.call_groups if (i == (org, key) if slash else i[1] == text)]
     return _only("call group", text, found)
+
+
+def called_place(model: Model, text: str) -> Extension | CallGroup | MainNumber:
+    """What a call to `text` comes to: an extension or group by its key, or what a number of ours reaches.
+
+    Raises:
+        UnknownEntity, Conflict: as for an extension.
+        InvalidField: the number is none of ours, or reaches nothing.
+    """
+    org, slash, key = text.partition("/")
+    keys = [*model.extensions, *model.call_groups]  # no organisation has a key as both
+    found = [ident for ident in keys if (ident == (org, key) if slash else ident[1] == text)]
+    if not found and is_outside(model, text):
+        return _reached(model, outside_number(model, text))
+    ident = _only("extension or call group", text, found)
+    return model.extensions[ident] if ident in model.extensions else model.call_groups[ident]
+
+
+def _reached(model: Model, e164: str) -> Extension | MainNumber:
+    number, main = model.numbers.get(e164), model.main_number(e164)
+    if main is not None:
+        return main
+    extension = model.extensions.get((number.org or "", number.extension or "")) if number else None
+    if extension is None:
+        why = "reaches nothing" if number else "is no number of ours"
+        raise InvalidField(e164, f"{why}: 'wirechief number list' says what reaches what")
+    return extension
 
 
 def place_id(

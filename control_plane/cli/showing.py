@@ -10,11 +10,12 @@ from control_plane.bootstrap.lab import read_model, registered
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, run
 from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
-from control_plane.cli.references import extension_id
+from control_plane.cli.references import called_place, extension_id
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.features import with_codes
+from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.model import Model
-from control_plane.render.picture import extension_mermaid
+from control_plane.render.place_picture import extension_mermaid, group_mermaid, main_number_mermaid
 
 show_app = typer.Typer(no_args_is_help=True, help="Show what the model holds.")
 app.add_typer(show_app, name="show")
@@ -36,10 +37,30 @@ def show_extension(extension: ExtensionArgument, as_json: JsonOption = False) ->
 
 
 @show_app.command("picture")
-def show_picture(extension: ExtensionArgument) -> None:
-    """Print the call path of an extension as a Mermaid flowchart: what can happen with its settings."""
+def show_picture(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="X", help="An extension or call group: 100, acme/300; or a number of ours."),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Print what a call to an extension, a call group or a main number can meet, as a Mermaid flowchart."""
     model = run(read_model(wire()))
-    typer.echo(extension_mermaid(model, model.extensions[extension_id(model, extension)]), nl=False)
+    picture = _picture(model, called_place(model, place))
+    if as_json:
+        print_json({"mermaid": picture})
+    else:
+        typer.echo(picture, nl=False)
+
+
+def _picture(model: Model, place: Extension | CallGroup | MainNumber) -> str:
+    match place:
+        case Extension():
+            return extension_mermaid(model, place)
+        case CallGroup():
+            return group_mermaid(model, place)
+        case MainNumber():
+            return main_number_mermaid(model, place)
 
 
 @show_app.command("extensions")

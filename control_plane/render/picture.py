@@ -1,15 +1,10 @@
-"""The call path as a picture: Mermaid flowcharts from the graph; pure.
-
-One for the whole graph (documentation), one for what can happen at a given extension with its settings.
-"""
+"""The whole call path as a picture, for the documents: a Mermaid flowchart from the graph; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from control_plane.callpath.graph import CONTEXTS, GRAPH, NODES, End, Node, Target
-from control_plane.domain.extension import Extension, NoAnswerAction
-from control_plane.domain.model import Model, chosen, ring_choice
 
 CONTEXT_TITLES = {
     "out": "A device dials",
@@ -25,18 +20,23 @@ CONTEXT_TITLES = {
 _UNSAFE = str.maketrans({'"': "'", "<": "(", ">": ")", "#": "", "\n": " "})
 
 
+def plain(text: str) -> str:
+    """`text` of the model as it may stand in a label of a picture."""
+    return text.translate(_UNSAFE)
+
+
 def graph_mermaid() -> str:
     """The whole call path, one subgraph for each context; byte-stable."""
     lines = ["flowchart TD"]
     for context in CONTEXTS:
         lines.append(f'  subgraph {context}["{CONTEXT_TITLES[context]}"]')
-        lines.extend(f"    {_shape(node)}" for node in NODES if node.context == context)
+        nodes = (node for node in NODES if node.context == context)
+        lines.extend(f"    {shape(node, _id(node), f'<small>{node.id}</small>')}" for node in nodes)
         lines.append("  end")
     ends: dict[str, End] = {}
     for node in NODES:
-        for target, outcomes in _grouped(node).items():
-            lines.append(f"  {_id(node)} -->|{' / '.join(outcomes)}| {target}")
-        ends.update({_end_id(t): t for t in node.outcomes.values() if isinstance(t, End)})
+        lines += arrows(_id(node), ((outcome, _target(to)) for outcome, to in node.outcomes.items()))
+        ends.update({end_id(t): t for t in node.outcomes.values() if isinstance(t, End)})
     lines.extend(f'  {name}(["{end.name}, cause {end.cause}"])' for name, end in sorted(ends.items()))
     lines.extend(f"  {a} -.->|each target| leg_hops" for a in _LEG_OPENERS)
     lines.append("  group_ring -.->|each member| member_active")
@@ -53,115 +53,28 @@ _LEG_OPENERS = (
 )
 
 
-def extension_mermaid(model: Model, extension: Extension) -> str:
-    """What a call to `extension` can meet with its present settings: only the outcomes they leave open."""
-    title = f"{extension.key} {extension.label}".strip().translate(_UNSAFE)
-    lines = ["flowchart TD", f'  call(["Call to {title}"]) --> in_active']
-    reached: dict[str, None] = {"in.active": None}
-    ends: dict[str, End] = {}
-    for node in NODES:
-        if node.id not in reached:
-            continue
-        possible = _possible(model, extension, node)
-        lines.append(f"  {_shape(node, _detail(model, extension, node))}")
-        for target, outcomes in _grouped(node, possible).items():
-            lines.append(f"  {_id(node)} -->|{' / '.join(outcomes)}| {target}")
-        for outcome in possible:
-            follow = node.outcomes[outcome]
-            if isinstance(follow, End):
-                ends[_end_id(follow)] = follow
-            else:
-                reached[follow] = None
-    lines.extend(f'  {name}(["{end.name}"])' for name, end in sorted(ends.items()))
-    return "\n".join(lines) + "\n"
-
-
 def _id(node: Node) -> str:
     return node.id.replace(".", "_")
 
 
-def _end_id(end: End) -> str:
+def _target(target: Target) -> str:
+    return end_id(target) if isinstance(target, End) else _id(GRAPH[target])
+
+
+def end_id(end: End) -> str:
+    """What an end is called in a picture."""
     return f"end_{end.name}"
 
 
-def _target(target: Target) -> str:
-    return _end_id(target) if isinstance(target, End) else _id(GRAPH[target])
+def shape(node: Node, name: str, detail: str) -> str:
+    """A node of the graph under `name`, with `detail` below its title; what rings is a box."""
+    text = f"{node.title}<br/>{detail}"
+    return f'{name}["{text}"]' if node.template == "dial" else f'{name}{{{{"{text}"}}}}'
 
 
-def _shape(node: Node, detail: str = "") -> str:
-    text = f"{node.title}<br/>{detail}" if detail else f"{node.title}<br/><small>{node.id}</small>"
-    question = node.template != "dial"
-    return f'{_id(node)}{{{{"{text}"}}}}' if question else f'{_id(node)}["{text}"]'
-
-
-def _grouped(node: Node, possible: tuple[str, ...] | None = None) -> dict[str, list[str]]:
-    """Target -> the outcomes that lead there, so that parallel arrows become one."""
+def arrows(name: str, targets: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines from `name` by (outcome, target); parallel ones become one."""
     found: dict[str, list[str]] = {}
-    for outcome, target in node.outcomes.items():
-        if possible is None or outcome in possible:
-            found.setdefault(_target(target), []).append(outcome)
-    return found
-
-
-def _possible(model: Model, extension: Extension, node: Node) -> tuple[str, ...]:
-    devices = model.devices_of(extension)
-    forwarding = extension.forwarding
-    match node.id:
-        case "in.active":
-            return ("yes",) if model.is_active(extension) else ("no",)
-        case "in.dnd":
-            return (_dnd(extension),)
-        case "in.forwarding":
-            return ("on",) if forwarding.enabled and not extension.restricted else ("off",)
-        case "in.vip":
-            return ("yes", "no") if forwarding.vip else ("no",)
-        case "in.devices":
-            return tuple(
-                _choices(extension, bool(devices), len(devices), bool(ring_choice(extension, devices)))
-            )
-        case "in.busy":
-            return ("free",) if extension.rings_waiting_calls else ("free", "busy")
-        case "in.no_answer":
-            return (extension.no_answer.action.value,)
-        case _:
-            return tuple(node.outcomes)
-
-
-def _dnd(extension: Extension) -> str:
-    if not extension.dnd:
-        return "off"
-    return "voicemail" if extension.dnd_goes_to_voicemail else "busy"
-
-
-def _choices(extension: Extension, any_device: bool, devices: int, explicit: bool) -> Iterator[str]:
-    if not any_device:
-        yield "none"
-        return
-    if extension.forwarding.enabled and extension.forwarding.vip_ring_devices:
-        yield "held"
-        return
-    if explicit or devices == 1:
-        yield "chosen"
-        return
-    yield "last_used"
-    yield "default"
-
-
-def _detail(model: Model, extension: Extension, node: Node) -> str:
-    """What the node's title does not say about this extension."""
-    devices = model.devices_of(extension)
-    match node.id:
-        case "in.vip":
-            return ", ".join(extension.forwarding.vip)
-        case "in.forward":
-            return ", ".join(extension.forwarding.targets)
-        case "in.devices":
-            held = extension.forwarding.vip_ring_devices if extension.forwarding.enabled else ()
-            rung = chosen(devices, held) or ring_choice(extension, devices) or devices
-            return ", ".join(device.kind.value for device in rung)
-        case "in.ring":
-            return f"for {extension.no_answer.ring_timeout_s} s"
-        case "in.no_answer_forward" if extension.no_answer.action is NoAnswerAction.FORWARD:
-            return extension.no_answer.number or ""
-        case _:
-            return ""
+    for outcome, target in targets:
+        found.setdefault(target, []).append(outcome)
+    return [f"  {name} -->|{' / '.join(outcomes)}| {target}" for target, outcomes in found.items()]

@@ -89,3 +89,22 @@ async def test_a_preview_says_what_would_be_pushed_and_saves_nothing(api: Api) -
     found = (await api.ok("POST", extension, json={"dnd": True})).json()
     assert [step["artefact"] for step in found["steps"]] == ["row:ext/acme/101/dnd"]
     assert (await api.store.revision(), api.nudges) == (before, nudged)
+
+
+async def test_what_a_call_can_meet_is_answered_as_a_picture(api: Api) -> None:
+    await api.ok("POST", GROUPS, 201, json={"key": "300", "site": "singapore", "members": ["101"]})
+    await api.ok("POST", "/numbers", 201, json={"e164": NUMBER, "site": "singapore", "main": True})
+    await api.ok("POST", f"/numbers/{NUMBER}/allocate", json={"org": "acme"})
+    places = {
+        "in_hours": {"kind": "group", "target": "300"},
+        "out_of_hours": {"kind": "extension", "target": "100"},
+    }
+    await api.ok("POST", MAINS, 201, json={"site": "singapore", **places})
+    for path, line in (
+        (f"{GROUPS}/300", 'group_ring_101["101'),
+        (f"{MAINS}/singapore", f'call(["Call to {NUMBER}"]) --> did_active'),
+        ("/organisations/acme/extensions/100", "--> in_active"),
+    ):
+        picture = (await api.ok("GET", f"{path}/picture")).json()["mermaid"]
+        assert picture.startswith("flowchart TD\n") and line in picture
+        await api.problem("GET", f"{path}0/picture", 404)

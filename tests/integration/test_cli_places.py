@@ -205,6 +205,24 @@ def test_a_dry_run_of_a_group_and_of_a_main_number_saves_nothing(machine: Machin
     assert asyncio.run(read_model(wire())) == before
 
 
+def test_pictures_are_named_by_key_or_by_number(machine: Machine) -> None:
+    machine.ok("number", "add", SPARE, "--main")
+    machine.ok("number", "allocate", SPARE, "--org", "acme")
+    machine.ok("group", "add", "300", "--org", "acme", "--member", "101", "--label", "Sales")
+    assert f"{SPARE}: reaches nothing" in machine.refused("show", "picture", SPARE)
+    machine.ok("main-number", "add", "in_hours.kind=group", "in_hours.target=300", *CLOSED)
+    for place, title in (
+        ("100", "Call to 100"),
+        ("+6561000100", "Call to 100"),
+        ("acme/300", "Call to group 300 Sales"),
+        ("6100 0900", f"Call to {SPARE}"),
+    ):
+        assert title in machine.ok("show", "picture", place).splitlines()[1]
+    assert machine.json("show", "picture", "300")["mermaid"] == machine.ok("show", "picture", "300")
+    assert "There is no extension or call group '999'." in machine.refused("show", "picture", "999")
+    assert "is no number of ours" in machine.refused("show", "picture", "+6561999999")
+
+
 def test_what_a_dhcp_server_should_tell_handsets_is_printed(machine: Machine) -> None:
     """By the provisioning server's own program, of which the control plane uses no code."""
     snippet = machine.ok("handset", "dhcp-hints", "--for", "isc", "--url", "https://pbx.example.com/e/")

@@ -22,7 +22,8 @@ from control_plane.domain.regions import RegionCode
 from control_plane.render.dialplan import dialplan_text
 from control_plane.render.export import Export, Place, render_export
 from control_plane.render.mailboxes import MAILBOX_FILES
-from control_plane.render.picture import extension_mermaid, graph_mermaid
+from control_plane.render.picture import graph_mermaid
+from control_plane.render.place_picture import extension_mermaid
 from control_plane.render.static import NodeStart, render_node
 from control_plane.render.templates import sections
 
