@@ -25,6 +25,7 @@ from control_plane.api import ApiPorts, create_app
 from control_plane.api.nodes import NodePorts
 from control_plane.bootstrap.plane import ControlPlane, running
 from control_plane.bootstrap.process import version
+from control_plane.bootstrap.reach import provisioning_warning
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.errors import ControlPlaneError
 from control_plane.service.logins import Logins
@@ -103,6 +104,9 @@ async def serve(wiring: Wiring) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
         logger.info("the control plane listens on %s", wiring.api_url)
+        warning = provisioning_warning(wiring.settings)
+        if warning is not None:
+            logger.warning("%s", warning)
         await server.serve()
     logger.info("the control plane has ended")
 

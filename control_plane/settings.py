@@ -7,7 +7,7 @@ itself are not here: they are generated at first start and kept in the state dir
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +26,15 @@ def _ipv4(value: str) -> str:
         raise ValueError("must be an IPv4 address in numbers, as 192.0.2.1") from None
 
 
+def _ip(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("must be an IP address in numbers, as 192.0.2.1 or 2001:db8::1") from None
+
+
 Address = Annotated[str, AfterValidator(_ipv4)]
+AnyAddress = Annotated[str, AfterValidator(_ip)]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 
 Network = IPv4Network | IPv6Network
@@ -131,7 +139,13 @@ class Settings(BaseSettings):
         default="",
         pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*)?$",
         description="What handsets reach the provisioning server at. Default: https, the first of "
-        "provisioning_names, provisioning_https_port. These three are read by the provisioning server too.",
+        "provisioning_names where they are set or it listens on 127.0.0.1, else the address it listens on, "
+        "provisioning_https_port. These four are read by the provisioning server too.",
+    )
+    provisioning_host: AnyAddress | None = Field(
+        default=None,
+        description="Address the provisioning server listens on. Default: api_host where that is loopback, "
+        "else 127.0.0.1.",
     )
     provisioning_names: tuple[HostName, ...] = Field(
         default=("localhost",), description="DNS names of the provisioning server."

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         default="",
         pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*)?$",
         description="What handsets reach us at, where a proxy or a port mapping is in between. "
-        "Default: https, the first of names, https_port.",
+        "Default: https, the first of names where they are set or host is 127.0.0.1, else host, https_port.",
     )
     tls_certificate: Path | None = Field(
         default=None, description="Certificate with its chain (PEM), instead of one from our own authority."
@@ -173,7 +173,10 @@ class Settings(BaseSettings):
         """What handsets reach us at, without a trailing slash."""
         if self.public_url:
             return self.public_url
-        name = self.names[0] if self.names else self.host
+        # As the control plane has it, which publishes the address (its bootstrap/reach.py).
+        usual = self.host in ("127.0.0.1", "::1") or ip_address(self.host).is_unspecified
+        named = self.names and ("names" in self.model_fields_set or usual)
+        name = self.names[0] if named else self.host
         if self.https_port:
             return f"https://{_in_url(name)}:{self.https_port}"
         return f"http://{_in_url(name)}:{self.http_port}"

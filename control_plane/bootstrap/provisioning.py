@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from enum import StrEnum
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from control_plane.bootstrap import process
 from control_plane.bootstrap.locks import PidFile
+from control_plane.bootstrap.reach import provisioning_host
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.errors import LabError
 
@@ -47,8 +48,7 @@ def _directory(wiring: Wiring) -> Path:
 def environment(wiring: Wiring) -> dict[str, str]:
     """Its environment: ours, on the control plane's state directory and, unless told, its address."""
     given = process.environment()
-    host = wiring.settings.api_host
-    given.setdefault(f"{PREFIX}HOST", host if ip_address(host).is_loopback else "127.0.0.1")
+    given.setdefault(f"{PREFIX}HOST", provisioning_host(wiring.settings))
     return given | {f"{PREFIX}STATE_DIR": str(wiring.state_dir)}
 
 

@@ -24,6 +24,7 @@ from control_plane.apply.publisher import TARGET, Listener, Publisher, Publisher
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.state import Options
 from control_plane.bootstrap.locks import PidFile, exclusive_on
+from control_plane.bootstrap.reach import provisioning_url
 from control_plane.domain.features import with_codes
 from control_plane.errors import LabError
 from control_plane.ports import Clock, NodeLink
@@ -130,7 +131,7 @@ class Wiring:
     def place(self) -> Place:
         """Where handsets fetch and register, as things are now."""
         s = self.settings
-        base = s.provisioning_public_url or f"https://{s.provisioning_names[0]}:{s.provisioning_https_port}"
+        base = provisioning_url(s)
         sip = self.sip_address
         return Place(
             url=f"{base}/",

@@ -13,6 +13,7 @@ from rich.text import Text
 from control_plane.adapters.carrier import Behaviour
 from control_plane.bootstrap import lab, process, provisioning
 from control_plane.bootstrap.lab import FIRST_ACCOUNT, LabReady, LabView
+from control_plane.bootstrap.reach import provisioning_warning
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import app, run
 from control_plane.cli.output import JsonOption, console, facts, print_json, progress, say, table, yes_no
@@ -42,6 +43,9 @@ def up() -> None:
     for name in ready.restart_needed:
         say(f"Changed settings wait for a restart ({name}): wirechief lab down, then wirechief lab up.")
     _say_what_next(wiring, ready)
+    warning = provisioning_warning(wiring.settings)
+    if warning is not None:
+        say(f"\n{warning}")
 
 
 def _say_what_next(wiring: Wiring, ready: LabReady) -> None:

@@ -14,7 +14,7 @@ from provisioning_server.settings import Settings as ProvisioningSettings
 FILE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 NOT_FOR_COMPOSE = {"instance", "sip_tls_names", "start_deadline_s"}
 """Names of containers, the certificate and waiting for them are Compose's own business there."""
-FIXED = {"state_dir", "asterisk_image"}
+FIXED = {"state_dir", "asterisk_image", "provisioning_host"}
 SECRET = {"smtp_password", "database"}
 
 

@@ -73,7 +73,8 @@ def render_handset(setup: HandsetSetup) -> tuple[HandsetFile, ...]:
     if setup.logged_out:
         setup = neutral(setup)
     files = family.render(setup, model)
-    if setup.server.ca_pem and "custom_ca" in family.supports:
+    if setup.server.ca_pem and not family.softphone:
+        # Also for families that are not told of it: there it is installed by hand, from this address.
         content = setup.server.ca_pem.encode()
         files += (HandsetFile(setup.server.ca_name, content, PEM_TYPE, common=True),)
     _require_well_made(files, setup)
