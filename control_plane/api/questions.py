@@ -78,6 +78,9 @@ class ExplainIn(_Given):
     last_call_ended: dict[Party, int] = Field(
         default={}, description="Member of a call group -> when its last call ended, in Unix time."
     )
+    logs_in: Key | None = Field(
+        default=None, description="Extension typed when a handset nobody is logged in at asks who logs in."
+    )
     codes: list[StrictBool] = Field(
         default=[], max_length=3, description="Authorization codes or PINs entered: right or wrong."
     )
@@ -160,6 +163,7 @@ async def explain(ports: Ports, caller: Calling, body: Annotated[ExplainIn, Body
         in_call=frozenset(body.in_call),
         last_used=body.last_used,
         codes=tuple(body.codes),
+        logs_in=body.logs_in or "",
         at=body.at or ports.clock.now(),
         began_with=body.began_with,
         last_call_ended=body.last_call_ended,

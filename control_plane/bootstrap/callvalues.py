@@ -18,13 +18,16 @@ from control_plane.callpath.explain import (
 from control_plane.domain.features import Feature, find
 from control_plane.domain.model import ExtensionId, Model
 
-_ASKING = frozenset({"out.authorization", "mailbox.pin"})
-_ASKED = frozenset({"right", "wrong", "locked"})
+_ASKING = frozenset({"out.authorization", "mailbox.pin", "neutral.who", "neutral.pin"})
+_ASKED = frozenset({"right", "wrong", "locked", "known", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """One call. `behaviour` is by "org/key" or E.164; `codes` are typed when a code is asked for."""
+    """One call. `behaviour` is by "org/key" or E.164; `codes` are typed when a code is asked for.
+
+    `logs_in` is the extension typed before them, at a handset nobody is logged in at.
+    """
 
     caller: CallerId
     dialled: str
@@ -33,6 +36,7 @@ class CallRequest:
     codes: tuple[str, ...] = field(default=(), repr=False)
     digits: str = field(default="", repr=False)
     take_over: bool = False
+    logs_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,10 @@ def is_right(model: Model, request: CallRequest, digits: str) -> bool:
             # As the dialplan checks it; see AuthorizationCode for why SHA-1.
             text = (code.salt + digits).encode()
             return hashlib.sha1(text, usedforsecurity=False).hexdigest() == code.digest
-        case OutsideCaller() | HandsetCaller():
+        case HandsetCaller(mac):
+            extension = model.extensions.get((model.handsets[mac].org, request.logs_in))
+            return extension is not None and digits == extension.voicemail_pin.get_secret_value()
+        case OutsideCaller():
             return False
 
 
@@ -72,7 +79,7 @@ def ident_of(name: str) -> ExtensionId:
 
 
 def asks_code(explained: Explanation) -> bool:
-    """Whether the caller is asked for an authorization code or a PIN."""
+    """Whether the caller is asked for an authorization code, a PIN, or who logs in."""
     return any(s.node in _ASKING and s.outcome in _ASKED for s in explained.trace)
 
 

@@ -160,6 +160,7 @@ class _Caller:
                 behaviour,
                 last_used=known.last_used,
                 codes=right,
+                logs_in=request.logs_in,
                 at=self._wiring.clock.now(),
                 began_with=known.began_with,
                 last_call_ended=known.last_call_ended,
@@ -330,11 +331,12 @@ class _Caller:
         The call is up from the first question on, so its state does not tell.
         """
         channels = self._background.run(self._link.active_channels())
-        for number, code in enumerate(self._request.codes):
+        who = (self._request.logs_in,) if self._request.logs_in else ()
+        for number, code in enumerate((*who, *self._request.codes)):
             self._engine.run_for(BEFORE_CODE_S if number == 0 else BETWEEN_CODES_S)
             if not call.ended:
                 self._send(call, f"{code}#")
-        if explained.outcome in (REFUSED.name, PIN_LOCKED.name, MAILBOX.name):
+        if explained.outcome in (REFUSED.name, PIN_LOCKED.name, MAILBOX.name, FEATURE.name):
             return
         with suppress(PhoneTimeout):
             self._engine.poll_until(

@@ -27,6 +27,8 @@ class Circumstances:
     authorization code or a PIN: True for the right one; where they are fewer than the questions, the rest is
     left to time out.
 
+    `logs_in` is the extension typed at a handset nobody is logged in at, when it is asked who logs in.
+
     `at` is when the call is made (aware), needed where business hours matter. `began_with` gives for
     "org/group key" the member round robin began with last; `last_call_ended` for "org/key" when the last call
     of a member of a call group ended, in any scale (missing: never).
@@ -36,6 +38,7 @@ class Circumstances:
     in_call: frozenset[str] = frozenset()
     last_used: Mapping[str, str] = field(default_factory=dict)
     codes: tuple[bool, ...] = ()
+    logs_in: str = ""
     at: datetime | None = None
     began_with: Mapping[str, str] = field(default_factory=dict)
     last_call_ended: Mapping[str, int] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from control_plane.callpath.graph import LAST_RING_S, MAX_HOPS
 from control_plane.callpath.group_evaluators import GROUP_EVALUATORS
+from control_plane.callpath.neutral_evaluators import NEUTRAL_EVALUATORS
 from control_plane.callpath.pin_evaluators import PIN_EVALUATORS
 from control_plane.callpath.running import Verdict, dial_legs, dialled
 from control_plane.callpath.walk import Attempt, Walk
@@ -24,8 +25,8 @@ def _emergency(w: Walk) -> Verdict:
 
 
 def _feature(w: Walk) -> Verdict:
-    if not w.dialled.startswith("*"):
-        return "none", "does not start with *"
+    if not w.dialled.startswith("*") and not w.dialled.endswith("#"):
+        return "none", "neither starts with * nor ends with #"
     found = find(w.model.feature_codes, w.dialled)
     if found is None:
         return "unknown", f"{w.dialled} is no feature code"
@@ -325,4 +326,5 @@ EVALUATORS: Mapping[str, Callable[[Walk], Verdict]] = {
     "leg.trunk": lambda w: _trunk_of(w, w.dialled),
     **GROUP_EVALUATORS,
     **PIN_EVALUATORS,
+    **NEUTRAL_EVALUATORS,
 }

@@ -133,6 +133,7 @@ EXTENSION_NODES: Final[tuple[Node, ...]] = (
             "forward_set": FEATURE,
             "forward_off": FEATURE,
             "forward_refused": FEATURE,
+            "hot_desk": FEATURE,
             "voicemail": "mailbox.there",
         },
         "feature",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from control_plane.callpath.nodes import REFUSED, Node, dial
+from control_plane.callpath.nodes import CANCELLED, FEATURE, REFUSED, Node, dial
+from control_plane.callpath.pin_nodes import pin
 
 NEUTRAL_NODES: Final[tuple[Node, ...]] = (
     Node(
@@ -16,9 +17,27 @@ NEUTRAL_NODES: Final[tuple[Node, ...]] = (
         "Emergency number of the site's region?",
         "R59, A73",
         ("site.emergency_numbers",),
-        {"yes": "neutral.emergency_trunk", "no": "neutral.reception"},
+        {"yes": "neutral.emergency_trunk", "no": "neutral.code"},
         "emergency",
     ),
+    Node(
+        "neutral.code",
+        "The code to log in?",
+        "R73, A73",
+        ("feature codes",),
+        {"yes": "neutral.who", "no": "neutral.reception"},
+        "log_in_code",
+    ),
+    Node(
+        "neutral.who",
+        "Who logs in?",
+        "R73, A49",
+        ("extension.key", "number.status", "extension.site"),
+        {"known": "neutral.pin", "unknown": REFUSED, "cancelled": CANCELLED},
+        "log_in_as",
+    ),
+    pin("neutral.pin", "The PIN of who logs in", "neutral.log_in", of="${WC_TO}"),
+    Node("neutral.log_in", "Log in at this handset", "R49, A73", (), {"announced": FEATURE}, "log_in"),
     Node(
         "neutral.reception",
         "Reception number?",

@@ -18,6 +18,7 @@ from control_plane.cli.app import app, run
 from control_plane.cli.circumstances import (
     BehaviourOption,
     FromOption,
+    LogsInOption,
     Named,
     OrgOption,
     RefuseOption,
@@ -51,6 +52,7 @@ def call(
         list[str] | None,
         typer.Option("--code", metavar="DIGITS", help="Typed when a code or a PIN is asked for. Repeatable."),
     ] = None,
+    logs_in: LogsInOption = "",
     dtmf: Annotated[
         str, typer.Option("--dtmf", metavar="DIGITS", help="Sent once the call is answered.")
     ] = "",
@@ -62,6 +64,7 @@ def call(
 ) -> None:
     """Make a real call and show both traces, explained and real. Exit 1 when they differ."""
     _require_digits("--code", code or ())
+    _require_digits("--as", (logs_in,) if logs_in else ())
     _require_digits("--dtmf", (dtmf,) if dtmf else ())
     wiring = wire()
     model = run(read_model(wiring))
@@ -81,6 +84,7 @@ def call(
         codes=tuple(code or ()),
         digits=dtmf,
         take_over=take_over,
+        logs_in=logs_in,
     )
     report = real_call(wiring, model, request, progress)
     if as_json:

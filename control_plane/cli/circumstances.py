@@ -24,6 +24,10 @@ FromOption = Annotated[
     ),
 ]
 ToOption = Annotated[str, typer.Option("--to", metavar="Y", help="What is dialled: digits, or an extension.")]
+LogsInOption = Annotated[
+    str,
+    typer.Option("--as", metavar="X", help="Who logs in at a handset: the extension typed when asked."),
+]
 OrgOption = Annotated[
     str | None, typer.Option("--org", help="The organisation, where extension numbers alone are not unique.")
 ]

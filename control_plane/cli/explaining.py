@@ -17,6 +17,7 @@ from control_plane.cli.circumstances import (
     BehaviourOption,
     BusyOption,
     FromOption,
+    LogsInOption,
     Named,
     NoAnswerOption,
     OrgOption,
@@ -57,6 +58,7 @@ def explain_command(
         list[Code] | None,
         typer.Option("--code", help="What the caller types when asked for a code or a PIN. Repeatable."),
     ] = None,
+    logs_in: LogsInOption = "",
     org: OrgOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,7 +69,7 @@ def explain_command(
         Behaviour.REFUSE: refuse,
     }
     codes = tuple(entry is Code.RIGHT for entry in code or ())
-    found = run(_explain(from_, to, org, busy, said, behaviour, codes, at))
+    found = run(_explain(from_, to, org, busy, said, behaviour, codes, logs_in, at))
     if as_json:
         print_json(found.as_json())
     else:
@@ -96,6 +98,7 @@ async def _explain(
     said: dict[Behaviour, Named],
     pairs: Named,
     codes: tuple[bool, ...],
+    logs_in: str,
     at: str | None,
 ) -> Explanation:
     wiring = wire()
@@ -110,6 +113,7 @@ async def _explain(
         in_call,
         known.last_used,
         codes,
+        logs_in,
         wiring.clock.now() if at is None else _time(model, at),
         known.began_with,
         known.last_call_ended,

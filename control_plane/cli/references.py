@@ -169,10 +169,11 @@ def caller_and_dialled(model: Model, from_: str, to: str, org: str | None) -> tu
     if not DIALLED.fullmatch(to):
         raise InvalidField("--to", "must be what can be dialled: digits, *, #, a leading +, or org/extension")
     if from_.startswith(HANDSET):
-        return HandsetCaller(neutral_line(model, from_.removeprefix(HANDSET))), tidy(to)
+        mac = neutral_line(model, from_.removeprefix(HANDSET))
+        return HandsetCaller(mac), _dialled_inside(model, model.handsets[mac].org, to)
     if from_ != ANONYMOUS and not is_outside(model, from_):
         ident = extension_id(model, from_, org)
-        return InsideCaller(*ident), _dialled_inside(model, ident, to)
+        return InsideCaller(*ident), _dialled_inside(model, ident[0], to)
     number = None if from_ == ANONYMOUS else outside_number(model, from_)
     dialled = number_of(model, to, org)
     return OutsideCaller(trunk_to(model, dialled), number), dialled
@@ -197,11 +198,11 @@ def neutral_line(model: Model, text: str) -> str:
     return mac
 
 
-def _dialled_inside(model: Model, caller: ExtensionId, to: str) -> str:
+def _dialled_inside(model: Model, caller_org: str, to: str) -> str:
     org, slash, key = to.partition("/")
     if not slash:
         return tidy(to)
-    if org == caller[0]:
+    if org == caller_org:
         return key
     return number_of(model, to, None)
 

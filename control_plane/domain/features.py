@@ -21,16 +21,18 @@ class Feature(StrEnum):
     FORWARD_ON = "forward_on"  # the code alone: stored targets; with digits behind it: to that target
     FORWARD_OFF = "forward_off"
     VOICEMAIL = "voicemail"
+    HOT_DESK = "hot_desk"  # logs out; logs in at a handset nobody is logged in at
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureCode:
-    """One code; `takes_digits` when a target may follow it directly (*72 then 101)."""
+    """One code; `takes_digits` when a target may follow it directly (*72 then 101). `also` does the same."""
 
     feature: Feature
     code: str
     says: str
     takes_digits: bool = False
+    also: str = ""
 
 
 FEATURE_CODES = (
@@ -41,6 +43,12 @@ FEATURE_CODES = (
     ),
     FeatureCode(Feature.FORWARD_OFF, "*73", "Forwarding off"),
     FeatureCode(Feature.VOICEMAIL, "*97", "Own voicemail"),
+    FeatureCode(
+        Feature.HOT_DESK,
+        "*11",
+        "Log out of this handset; where nobody is logged in, log in with extension and PIN (also `00#`)",
+        also="00#",
+    ),
 )
 """The codes where settings name no others."""
 
@@ -70,10 +78,20 @@ def with_codes(chosen: Mapping[str, str]) -> tuple[FeatureCode, ...]:
     return table
 
 
+def log_in_codes(codes: tuple[FeatureCode, ...]) -> tuple[str, ...]:
+    """What logs in at a handset nobody is logged in at (A73).
+
+    Without its last character too: many handsets take a `#` for "dial now" and do not send it. Nothing else
+    begins like that there, since its line calls nobody abroad.
+    """
+    [code] = [code for code in codes if code.feature is Feature.HOT_DESK]
+    return code.code, code.also, code.also.removesuffix("#")
+
+
 def find(codes: tuple[FeatureCode, ...], dialled: str) -> tuple[FeatureCode, str] | None:
     """The code `dialled` is, with the digits that follow it; None when it is no feature code."""
     for code in codes:
-        if dialled == code.code:
+        if dialled == code.code or (code.also and dialled == code.also):
             return code, ""
         if code.takes_digits and dialled.startswith(code.code):
             return code, dialled[len(code.code) :]

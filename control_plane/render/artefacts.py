@@ -77,7 +77,7 @@ def is_secret(key: ArtefactKey) -> bool:
 
 
 OWNED_ROWS = ("pbx/auth", "pbx/aor", "pbx/endpoint", "pbx/identify", "ext", "vip", "did", "site", "emergency",
-              "reception", "code", "pin", "hint", "group", "main")  # fmt: skip
+              "reception", "code", "pin", "hint", "group", "main", "desk")  # fmt: skip
 """AstDB families this program owns wholly: a row it did not render there is foreign and goes.
 
 Not owned, because Asterisk or a phone writes them: `journal`, `outbox`, `last`, `idle`, `turn`, `registrar`;

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from control_plane.callpath.graph import CONTEXTS, MAX_GROUPS, MAX_HOPS, NODES, Node, Target
-from control_plane.domain.features import FEATURE_CODES, FeatureCode
+from control_plane.domain.features import FEATURE_CODES, FeatureCode, log_in_codes
 from control_plane.domain.model import Model
 from control_plane.domain.pins import LOCKED, PIN_FAILURES_MAX, PIN_TRIES
 from control_plane.domain.regions import REGIONS
@@ -128,12 +128,20 @@ def dialplan_text(
         render("dialplan/entries.conf.j2", {}),
         *("\n".join(_graph_context(context)) + "\n" for context in CONTEXTS),
         render("dialplan/numbering.conf.j2", {"regions": [REGIONS[code] for code in sorted(REGIONS)]}),
-        render("dialplan/features.conf.j2", {"codes": {c.feature.value: c.code for c in feature_codes}}),
+        render("dialplan/features.conf.j2", _feature_values(tuple(feature_codes))),
         render("dialplan/pin.conf.j2", {"failures_max": pin_failures_max, "locked": LOCKED}),
         render("dialplan/trace.conf.j2", {}),
         render("dialplan/hints.conf.j2", {"organisations": list(organisations)}),
     ]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def _feature_values(codes: tuple[FeatureCode, ...]) -> dict[str, object]:
+    return {
+        "codes": {code.feature.value: code.code for code in codes},
+        "also": {code.feature.value: code.also for code in codes},
+        "log_in_codes": log_in_codes(codes),
+    }
 
 
 def canonical(text: str) -> str:

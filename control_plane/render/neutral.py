@@ -1,4 +1,4 @@
-"""What Asterisk holds of a handset: its neutral line (R73)."""
+"""What Asterisk holds of a handset: its neutral line, and that it can be logged out from (R73)."""
 
 from __future__ import annotations
 
@@ -16,3 +16,5 @@ def handset_rows(model: Model, node: str, unit: Unit) -> Iterator[tuple[str, str
     if handset is None or not handset.has_neutral_line or model.sites[handset.site].node != node:
         return
     yield from (section.as_row() for section in sections(neutral_text(model, handset)))
+    if handset.device is not None:
+        yield f"desk/{handset.device}", handset.mac

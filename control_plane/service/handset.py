@@ -20,21 +20,23 @@ from control_plane.domain.pins import LOCKED, PinCount
 from control_plane.domain.regions import is_e164, tidy
 from control_plane.errors import DomainError, InvalidField
 from control_plane.ports import AuditEntry, Clock, EntityKind, Store
+from control_plane.service.desk import take_desk
 from control_plane.service.extensions import check_references, revise
+from control_plane.service.later import ACTOR_PREFIX, changed_later
 from control_plane.service.pins import put_count
 from control_plane.service.rules import require_extension, require_site
 
 logger = logging.getLogger(__name__)
 
-ACTOR_PREFIX = "handset "
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far ahead of ours the node's clock may be before a time stamp counts as nonsense."""
 ROWS_AT_ONCE = 10_000
 """More than that in one go is not phones but somebody filling AstDB; the rest waits for the next time."""
-_AUDIT_PAGE = 100
 
-_KEY = re.compile(r"journal/([a-z][a-z0-9-]{0,30})/([0-9]{2,6})/(dnd|fwd|fwdto|pin)/([A-Za-z0-9._-]{1,64})")
-_VALUE = re.compile(r"([0-9+*#.() -]{1,40}|locked),([0-9]{1,11})(?:\.[0-9]{1,9})?,([a-z][a-z0-9]{11})")
+_KEY = re.compile(
+    r"journal/([a-z][a-z0-9-]{0,30})/([0-9]{2,6})/(dnd|fwd|fwdto|pin|desk)/([A-Za-z0-9._-]{1,64})"
+)
+_VALUE = re.compile(r"([0-9+*#.() -]{1,40}|locked|in|out),([0-9]{1,11})(?:\.[0-9]{1,9})?,([a-z][a-z0-9]{11})")
 _COUNT_DIGITS = 3
 _MOST = 10**_COUNT_DIGITS
 _SWITCH = {"1": True, "0": False}
@@ -76,12 +78,19 @@ async def take_in(store: Store, clock: Clock, entries: Mapping[str, str]) -> tup
             logger.warning("A phone's change was skipped: %s", skip)
     of_extension: dict[ExtensionId, list[_Row]] = {}
     for row in sorted(rows, key=_order):
-        of_extension.setdefault(row.ident, []).append(row)
+        if row.field != "desk":
+            of_extension.setdefault(row.ident, []).append(row)
     for ident, its_rows in of_extension.items():
         try:
             await _take(store, ident, its_rows)
         except DomainError as why:
             _skipped(ident, why)
+    # After the PINs that were given for it, and in the order in which people came and went.
+    for row in sorted((row for row in rows if row.field == "desk"), key=_order):
+        try:
+            await take_desk(store, row.ident, row.value, row.device, row.at)
+        except DomainError as why:
+            _skipped(row.ident, why)
     return tuple(keys)
 
 
@@ -197,24 +206,9 @@ def _of_forwarding(entity: Mapping[str, object], *names: str) -> object:
 
 
 async def _changed_later(store: Store, row: _Row) -> bool:
-    """Whether somebody other than a phone changed the field after the second `row` was written in.
-
-    Phones do not count: their changes are taken in later than they were made, and are applied in order.
-    """
-    end_of_second = row.at + timedelta(seconds=1)
-    before_id = 0
-    while True:
-        entries = await store.audit(
-            kind=EntityKind.EXTENSION, key=row.ident, limit=_AUDIT_PAGE, before_id=before_id
-        )
-        for entry in entries:
-            if entry.at < end_of_second:
-                return False
-            if not entry.actor.startswith(ACTOR_PREFIX) and _changed(entry, row.field):
-                return True
-        if len(entries) < _AUDIT_PAGE:
-            return False
-        before_id = entries[-1].id
+    return await changed_later(
+        store, EntityKind.EXTENSION, row.ident, row.at, lambda entry: _changed(entry, row.field)
+    )
 
 
 def _changed(entry: AuditEntry, field: str) -> bool:

@@ -309,11 +309,13 @@ def qualified(scenario: Scenario, name: str) -> str:
 
 def circumstances(scenario: Scenario, spec: CallSpec) -> Circumstances:
     """The call's circumstances as `explain` takes them."""
-    right = PIN if spec.to == VOICEMAIL_CODE else scenario.code
+    logs_in = spec.caller.startswith(HANDSET)  # what is typed first is who
+    right = PIN if logs_in or spec.to == VOICEMAIL_CODE else scenario.code
     return Circumstances(
         behaviour={qualified(scenario, name): what for name, what in spec.behaviour.items()},
         in_call=frozenset(qualified(scenario, name) for name in spec.in_call),
-        codes=tuple(entry == right for entry in spec.enter),
+        codes=tuple(entry == right for entry in spec.enter[int(logs_in) :]),
+        logs_in=spec.enter[0] if logs_in and spec.enter else "",
         last_used={
             f"{scenario.slug}/{key}": device_id(scenario.slug, key, kind)
             for key, kind in spec.last_used.items()

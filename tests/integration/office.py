@@ -25,6 +25,7 @@ import httpx
 from control_plane.adapters.phones import Answer, Engine, Phone, SipAccount
 from control_plane.bootstrap.locks import PidFile
 from control_plane.bootstrap.process import environment
+from control_plane.callpath.graph import outcome_of, parse_trace
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.families import CATALOGUE
 from control_plane.service.demo import OCCUPIER, SITE
@@ -41,6 +42,9 @@ AT_ONCE = 6
 """Handsets that boot, and phones that are there, at one time."""
 HANDSETS = f"/organisations/{OCCUPIER}/handsets"
 FIRST_EXTENSION = 201
+BETWEEN_S = 0.7
+"""Between two entries, as in tests/calls."""
+TYPED_S = 40.0
 IN_FORCE_S = 30
 
 Change = tuple[str, str, Json]
@@ -295,6 +299,18 @@ class Office:
         text = log.read_text(errors="replace").replace("\r", "")
         found = re.findall(r"^NOTIFY sip:.*?(?=^--end msg--)", text, re.MULTILINE | re.DOTALL)
         return list(dict.fromkeys(one for one in found if "\nFrom: <sip:wc-notify@" in one))
+
+    def ends_as(self, phone: Phone, caller: str, dialled: str, *typed: str) -> str:
+        """How a call ends that Asterisk itself takes, once what is `typed` was sent, each with a #."""
+        stack = self.stack
+        before = len(stack.node.call_events)
+        call = phone.call(dialled)
+        call.wait_confirmed()
+        for digits in typed:
+            stack.engine.run_for(BETWEEN_S)
+            call.send_dtmf(f"{digits}#")
+        stack.until(lambda: call.ended, "Asterisk ends the call", TYPED_S)
+        return outcome_of(parse_trace(stack.told(before, caller, dialled)["Trace"]))
 
     def free_address(self) -> str:
         """A loopback address beside the node's."""

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from control_plane.adapters.engine import docker
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.families import CATALOGUE
-from control_plane.service.demo import SITE
+from control_plane.service.demo import RECEPTION, SITE, did
 from tests.handsets.boot import BootFailed
 from tests.handsets.softphone_boot import SET_UP_BY_LINK, MicroSip
 from tests.handsets.witnesses import WITNESSES
@@ -267,3 +268,57 @@ def test_over_http_a_secret_goes_only_where_the_site_allows_it_and_never_a_passw
     assert set(errors) == basic
     for family in set(over_http) - basic:
         assert over_http[family].account == office.desks[family].account
+
+
+async def test_somebody_logs_in_on_the_phone_and_out_again(office: Office) -> None:
+    """R49, R52, R73: and what the phone can do before, and that a log-in waits for the control plane."""
+    desk, pin, api = office.desks["poly_vvx"], "471147", office.api
+    assert desk.transport is Transport.UDP
+    node = (office.stack.lab.settings.sip_address, office.stack.lab.settings.sip_port)
+    office.in_force([("PATCH", desk.extension_path, {"voicemail_pin": pin})])
+    office.in_force([("DELETE", f"{desk.path}/login", None)])
+    office.fetch(desk)
+    neutral = desk.account
+    assert office.status(desk)["shown_as"] is None
+    with SipSocket(office.free_address(), node) as told, office.phone(desk) as phone:
+        assert (await told.login(neutral.user, neutral.password)).status == 200
+        office.stack.until(lambda: office.status(desk)["shown_as"] is not None, "its line is registered")
+
+        emergency = phone.call("999")
+        emergency.wait_confirmed()
+        seen = office.stack.node.run(office.stack.lab.carrier.seen("999"))
+        assert seen.caller_number == did(RECEPTION), "as the site: that is where help is needed"
+        emergency.hangup()
+        assert office.ends_as(phone, desk.mac, "101") == "refused"
+
+        assert office.ends_as(phone, desk.mac, "00#", desk.extension, pin) == "feature"
+        text = await _told(told, TOLD_S)
+        assert text is not None and text.startswith(f"NOTIFY sip:{neutral.user}@")
+    office.fetch(desk)
+    device = desk.account
+    assert device.user != neutral.user and office.status(desk)["extension"] == desk.extension
+    with SipSocket(office.free_address(), node) as told, office.phone(desk) as phone:
+        assert phone.register() == 200
+        assert office.stack.outcome("101", desk.extension) == "answered"
+        assert len(phone.incoming) == 1
+        assert (await told.login(device.user, device.password)).status == 200
+        assert office.ends_as(phone, desk.extension, "*11") == "feature"
+        text = await _told(told, TOLD_S)
+        assert text is not None
+        assert (await told.login(device.user, device.password)).status == 401
+    office.fetch(desk)
+    assert desk.account == neutral and office.status(desk)["extension"] is None
+
+    office.stack.process.kill()
+    try:
+        with office.phone(desk) as phone:
+            assert office.ends_as(phone, desk.mac, "*11", desk.extension, pin) == "feature"
+    finally:
+        office.stack.start()
+    office.stack.until(lambda: office.status(desk)["extension"] == desk.extension, "the log-in is taken in")
+    [last] = api.ok("GET", f"/audit?kind=handset&key={desk.mac}&limit=1")["items"]
+    assert last["actor"] == f"handset {neutral.user}"
+    headers = [value for event in office.stack.node.events for value in event.headers.values()]
+    assert not [value for value in headers if pin in value], "the PIN is in an event"
+    logged = office.stack.process.log_since(0) + docker("logs", office.stack.lab.lab.node_name)
+    assert pin not in logged

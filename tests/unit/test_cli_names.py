@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from control_plane.callpath.explain import Behaviour, InsideCaller, OutsideCaller
+from control_plane.callpath.explain import Behaviour, HandsetCaller, InsideCaller, OutsideCaller
 from control_plane.cli.app import LISTED_BY, sentence_of
 from control_plane.cli.assignments import parse, settable
 from control_plane.cli.circumstances import behaviours, split_busy
@@ -16,6 +16,7 @@ from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import Conflict, InvalidField, UnknownEntity, Unreachable
 from tests.documents import ROOT
+from tests.unit.handset_models import MAC, OTHER, handset
 
 DID = "+6561000100"
 
@@ -30,6 +31,10 @@ MODEL = Model.of(
     trunks=[Trunk(id="carrier", host="127.0.0.2", region=RegionCode.SG)],
     extensions=[extension("acme", "100", DID), extension("acme", "101"), extension("hq", "101")],
     numbers=[PhoneNumber(e164=DID, site="sg", org="acme", extension="100", status=NumberStatus.ACTIVE)],
+    handsets=[
+        handset(key=None, site="sg", neutral_user="n" * 12, neutral_password="N" * 24),
+        handset(OTHER, None, site="sg"),
+    ],
     devices=[
         Device(
             id="dxxxxxxxxxxx",
@@ -73,6 +78,15 @@ def test_a_caller_inside_dials_what_is_typed() -> None:
     assert caller_and_dialled(MODEL, "100", "*78", None) == (InsideCaller("acme", "100"), "*78")
     assert caller_and_dialled(MODEL, "100", "acme/101", None) == (InsideCaller("acme", "100"), "101")
     assert caller_and_dialled(MODEL, "hq/101", "acme/100", None) == (InsideCaller("hq", "101"), DID)
+
+
+def test_a_handset_nobody_is_logged_in_at_is_named_by_its_mac_in_any_notation() -> None:
+    for written in ("80:5e:c0:12:34:56", "805EC0-123456"):
+        assert caller_and_dialled(MODEL, f"handset:{written}", "*11", None) == (HandsetCaller(MAC), "*11")
+    assert caller_and_dialled(MODEL, f"handset:{MAC}", "acme/101", None)[1] == "101"
+    for wrong, problem in (("12", "MAC"), (OTHER, "no neutral line"), ("805ec0123458", "no handset")):
+        with pytest.raises((InvalidField, UnknownEntity), match=problem):
+            caller_and_dialled(MODEL, f"handset:{wrong}", "999", None)
 
 
 def test_an_extension_without_a_number_cannot_be_called_from_outside() -> None:

@@ -108,9 +108,14 @@ async def test_nobody_logged_in_leaves_a_line_for_emergency_and_reception() -> N
     site = SITE.model_copy(update={"reception": ("100", "+6588880012", "300")})
     setup = await told(handset(key=None, name="Lobby", **NEUTRAL), site)
     (line,) = setup.lines
-    assert setup.logged_out and setup.contacts == () and setup.digit_patterns == ("995", "999", "100", "300")
+    assert (
+        setup.logged_out
+        and setup.contacts == ()
+        and setup.digit_patterns == ("995", "999", "100", "300", "*11")
+    )
     assert [(key.kind, key.value, key.label) for key in setup.keys] == [(KeyKind.LINE, "", "")]
     assert (line.sip_user, line.sip_password.get_secret_value()) == tuple(NEUTRAL.values())
+    assert line.label == "Log in: dial *11"
     assert (line.display_name, line.number, line.transport) == ("Lobby", "", Transport.TLS)
     assert (line.port, line.srtp, line.mwi, line.voicemail_code) == (5061, Srtp.REQUIRED, False, None)
     reserved = NUMBER.model_copy(update={"status": NumberStatus.RESERVED})

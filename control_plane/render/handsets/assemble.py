@@ -9,7 +9,7 @@ from heapq import nsmallest
 
 from control_plane.domain.entities import Site
 from control_plane.domain.extension import Device, Extension, Transport
-from control_plane.domain.features import Feature
+from control_plane.domain.features import Feature, log_in_codes
 from control_plane.domain.handsets import Handset, key_spec
 from control_plane.domain.model import Model
 from control_plane.domain.regions import Region, RegionCode
@@ -29,8 +29,6 @@ MAX_CONTACTS = 500
 """Handsets with little memory take 500 to 1 000 entries."""
 JITTER_SHARE = 10
 """Polls of handsets that were installed together spread over a tenth of the interval."""
-NEUTRAL_LABEL = "Emergency, reception"
-"""Beside the line of a handset nobody is logged in at."""
 _LANGUAGES: Mapping[RegionCode, str] = {}
 """ISO 639-1 by region, where it is not English."""
 _CLASSES = {"X": "X", "Z": "[1-9]", "N": "[2-9]"}
@@ -119,7 +117,7 @@ def setup_of(model: Model, handset: Handset, place: Place, inside: Inside, seque
         server=_server(handset, site, place),
         time_zone=site.time_zone,
         year=place.year,
-        lines=_neutral_lines(handset, place) if bound is None else (_line(model, *bound, place),),
+        lines=_neutral_lines(model, handset, place) if bound is None else (_line(model, *bound, place),),
         keys=_keys(handset) if bound is not None else _neutral_keys(handset),
         contacts=inside.contacts if bound is not None else (),
         directory_name=model.organisations[handset.org].name,
@@ -179,7 +177,7 @@ def _line(model: Model, extension: Extension, device: Device, place: Place) -> L
     )
 
 
-def _neutral_lines(handset: Handset, place: Place) -> tuple[LineSetup, ...]:
+def _neutral_lines(model: Model, handset: Handset, place: Place) -> tuple[LineSetup, ...]:
     """What it can call with while nobody is logged in (A73)."""
     if not handset.has_neutral_line:
         return ()
@@ -189,7 +187,7 @@ def _neutral_lines(handset: Handset, place: Place) -> tuple[LineSetup, ...]:
         sip_user=handset.neutral_user,
         sip_password=handset.neutral_password,
         display_name=handset.name or handset.model,
-        label=NEUTRAL_LABEL,
+        label=f"Log in: dial {log_in_codes(model.feature_codes)[0]}",
         number="",
         host=place.sip_host,
         port=place.sip_tls_port if tls else place.sip_port,
@@ -209,9 +207,9 @@ def _neutral_keys(handset: Handset) -> tuple[KeySetup, ...]:
 
 
 def _neutral_patterns(model: Model, handset: Handset, site: Site) -> tuple[str, ...]:
-    """Emergency numbers and reception inside: what its neutral line does not refuse."""
+    """Emergency numbers, reception inside and the code to log in: what its neutral line does not refuse."""
     reception = [number for number in model.reception_of(handset.org, site) if number.isdigit()]
-    return tuple(dict.fromkeys([*site.emergency_numbers, *reception]))
+    return tuple(dict.fromkeys([*site.emergency_numbers, *reception, log_in_codes(model.feature_codes)[0]]))
 
 
 def _keys(handset: Handset) -> tuple[KeySetup, ...]:
