@@ -171,7 +171,9 @@ def extension_add(
     number: Annotated[
         str | None, typer.Option("--number", help="Its number outside; must be allocated.")
     ] = None,
-    type_: Annotated[ExtensionType, typer.Option("--type")] = ExtensionType.NORMAL,
+    type_: Annotated[
+        ExtensionType, typer.Option("--type", help="A contact center's rings one device.")
+    ] = ExtensionType.NORMAL,
     device: Annotated[
         list[DeviceKind] | None, typer.Option("--device", help="Devices to add. Repeatable.")
     ] = None,
@@ -232,7 +234,7 @@ DeviceArgument = Annotated[str, typer.Argument(metavar="DEVICE", help="Its kind,
 def device_add(
     extension: ExtensionArgument,
     kind: KindArgument,
-    transport: Annotated[Transport, typer.Option("--transport")] = Transport.UDP,
+    transport: Annotated[Transport, typer.Option("--transport", help="How it registers.")] = Transport.UDP,
     name: Annotated[str, typer.Option("--name", help="What it is called.")] = "",
     as_json: JsonOption = False,
 ) -> None:

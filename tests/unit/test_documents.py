@@ -44,3 +44,9 @@ def test_every_command_a_document_mentions_exists() -> None:
         for words in re.findall(r"[`$] ?wirechief ([a-z][a-z-]*(?: [a-z-]+)?)", (ROOT / name).read_text()):
             first = f"wirechief {words.split()[0]}"
             assert first in groups or f"wirechief {words}" in known, f"{name}: wirechief {words}"
+
+
+def test_the_overview_of_commands_has_every_group() -> None:
+    known = re.findall(r"^### `wirechief ([a-z-]+)", (ROOT / "docs/commands.md").read_text(), re.MULTILINE)
+    overview = (ROOT / "README.md").read_text().split("## The commands")[1].split("## ")[0]
+    assert set(re.findall(r"`([a-z][a-z-]*)[`\s]", overview)) == set(known)
