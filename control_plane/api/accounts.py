@@ -100,7 +100,7 @@ async def create_account(
     return _account(write.ports, account, {})
 
 
-@accounts.get("/{account}", response_model=AccountOut, responses=documents.READ)
+@accounts.get("/{account}", response_model=AccountOut, responses=documents.READ_WITH_STATE)
 async def get_account(ports: Ports, response: Response, account: str) -> dict[str, Any]:
     """One account."""
     model, version = await model_with_version(ports.store, EntityKind.ACCOUNT, (account,))

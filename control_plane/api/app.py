@@ -34,6 +34,7 @@ from control_plane.api import (
     voice,
 )
 from control_plane.api.access import BearerToken, BodyLimit
+from control_plane.api.conditional import ConditionalGets
 from control_plane.api.context import ApiPorts, require_known_query
 from control_plane.api.rights import authorise, require_rules
 from control_plane.service.number_index import NumberIndex
@@ -153,6 +154,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
     app.add_middleware(
         BodyLimit, max_bytes=MAX_BODY_BYTES, larger=dict.fromkeys(IMPORT_PATHS, MAX_IMPORT_BYTES)
     )
+    app.add_middleware(ConditionalGets)
     app.add_middleware(
         BearerToken,
         token=ports.token,

@@ -33,7 +33,9 @@ _ETAG = {"ETag": _header("The version of the entity, for If-Match.", '"12"')}
 _REVISION = {"X-Revision": _header("A revision of the model that has this change.", "12")}
 _LOCATION = {"Location": _header("The address of what was made.", "/api/v1/sites/singapore")}
 
-READ = _errors(404) | {200: {"headers": _ETAG}}
+READ_WITH_STATE = _errors(404) | {200: {"headers": _ETAG}}
+"""Of what shows more than the entity: how a push stands, what is used."""
+READ = READ_WITH_STATE | {304: {"description": "It is as it was.", "headers": _ETAG}}
 LIST = _errors(404)
 CREATE = _errors(404, 409, *_WITH_BODY) | {201: {"headers": _ETAG | _REVISION | _LOCATION}}
 CREATE_MANY = _errors(404, 409, *_WITH_BODY) | {201: {"headers": _REVISION}}
@@ -53,12 +55,21 @@ LOG_IN = _errors(429, *_WITH_BODY)
 CREATE_SLOWLY = CREATE | _errors(429)
 PASSWORD = _errors(404, 409, 412, 429, *_WITH_BODY) | {204: {"headers": _ETAG | _REVISION}}
 
+_IF_NONE_MATCH = {
+    "name": "if-none-match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "title": "If-None-Match"},
+    "description": 'An ETag, such as "12"; the answer is 304 without a body while it is the version.',
+}
+
 _DESCRIPTION = """\
 The desired state of the exchange, as resources. A change is checked as a whole, kept with an audit entry
 under a new revision, and pushed to Asterisk.
 
 * `PATCH` changes only the fields given (JSON merge patch, RFC 7396); null takes a field back to its default.
-* `ETag` is the version of one entity; send it back as `If-Match` so as not to overwrite somebody's change.
+* `ETag` is the version of one entity; send it back as `If-Match` so as not to overwrite somebody's change,
+  or as `If-None-Match` to be answered 304 while nothing changed.
 * Every error is a problem (RFC 9457): `detail` is a sentence, `errors` names the fields and their rules.
 * Every request carries `Authorization: Bearer` with a token: of a log-in, a named one, or the machine's own
   from the state directory's `secrets.json`.
@@ -81,6 +92,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         for path in found["paths"].values():
             for operation in path.values():
                 _without_default_validation_error(operation)
+                if "304" in operation["responses"]:
+                    operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
         app.openapi_schema = found
     return app.openapi_schema
 

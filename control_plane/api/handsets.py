@@ -101,7 +101,7 @@ def _binding(login: Any) -> Binding:
     )
 
 
-@handsets.get("/{mac}", response_model=HandsetOut, responses=documents.READ)
+@handsets.get("/{mac}", response_model=HandsetOut, responses=documents.READ_WITH_STATE)
 async def get_handset(ports: Ports, response: Response, org: str, mac: str) -> Json:
     """One handset: what it is, what it fetched, where it is registered."""
     known = use_cases.known_mac(mac)

@@ -46,7 +46,7 @@ async def create_number(write: Creating, body: Annotated[NumberIn, Body()]) -> P
     return write.done(saved, f"/numbers/{saved.entity.e164}")
 
 
-@numbers.get("/{e164}", response_model=NumberRowOut, responses=documents.READ)
+@numbers.get("/{e164}", response_model=NumberRowOut, responses=documents.READ_WITH_STATE)
 async def get_number(ports: Ports, response: Response, moving: Moving, e164: str) -> NumberRowOut:
     """One number, as a list shows it, with what it warns of (R31)."""
     model, version = await model_with_version(ports.store, EntityKind.NUMBER, (e164,))
@@ -93,7 +93,7 @@ async def create_extension(write: Creating, org: str, body: Annotated[ExtensionI
     return write.done(saved, f"/organisations/{org}/extensions/{saved.entity.key}")
 
 
-@extensions.get("/{key}", response_model=ExtensionShown, responses=documents.READ)
+@extensions.get("/{key}", response_model=ExtensionShown, responses=documents.READ_WITH_STATE)
 async def get_extension(
     ports: Ports, response: Response, moving: Moving, org: str, key: str
 ) -> ExtensionShown:

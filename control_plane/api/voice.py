@@ -121,7 +121,7 @@ async def add_service(write: Creating, org: str, body: Annotated[ServiceIn, Body
     )
 
 
-@services.get("/{site}", response_model=ServiceOut, responses=documents.READ)
+@services.get("/{site}", response_model=ServiceOut, responses=documents.READ_WITH_STATE)
 async def get_service(ports: Ports, response: Response, org: str, site: str) -> ServiceOut:
     """The voice services at one site, how many are used, and what is scheduled."""
     model, version = await model_with_version(ports.store, EntityKind.SERVICE, (org, site))

@@ -6,6 +6,7 @@ requests never get the same number.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import SecretStr
@@ -93,7 +94,7 @@ async def allocate_range(
                 f"{len(numbers) - len(here)} of the {len(numbers)} numbers are not in the pool of {site}: "
                 "add them first, or choose another range",
             )
-        return put_allocated(tx, policy, org, here)
+        return _put(tx, await asyncio.to_thread(allocated, model, policy, org, here))
 
 
 async def allocate_free(
@@ -108,17 +109,50 @@ async def allocate_free(
     async with store.transaction(by.actor) as tx:
         require_site(tx.model, site)
         require_reference(tx.model.organisations, org, "org", "organisation")
-        return put_allocated(tx, policy, org, pick_free(tx.model, site, count))
+        return await put_free(tx, policy, where, count)
+
+
+async def put_free(
+    tx: Transaction, policy: NumberPolicy, where: tuple[str, str], count: int
+) -> tuple[PhoneNumber, ...]:
+    """Allocate `count` numbers that `pick_free` offers, inside a transaction that is under way.
+
+    Looking through 50 000 numbers takes 0.1 s and touches nothing. It is done in a thread, so
+    that who asks for a list meanwhile does not wait for it.
+    Raises: Conflict.
+    """
+    model, (org, site) = tx.model, where
+
+    def ready() -> tuple[PhoneNumber, ...]:
+        return allocated(model, policy, org, pick_free(model, site, count))
+
+    return _put(tx, await asyncio.to_thread(ready))
 
 
 def put_allocated(
     tx: Transaction, policy: NumberPolicy, org: str, numbers: Iterable[PhoneNumber]
 ) -> tuple[PhoneNumber, ...]:
-    """Allocate `numbers` inside a transaction that is under way; each gets a default PIN of its own (A53).
+    """Allocate `numbers` inside a transaction that is under way.
 
     Raises: InvalidField (a toll-free number), IllegalTransition.
     """
-    model, done = tx.model, []
+    return _put(tx, allocated(tx.model, policy, org, numbers))
+
+
+def _put(tx: Transaction, numbers: tuple[PhoneNumber, ...]) -> tuple[PhoneNumber, ...]:
+    for number in numbers:
+        tx.put(number)
+    return numbers
+
+
+def allocated(
+    model: Model, policy: NumberPolicy, org: str, numbers: Iterable[PhoneNumber]
+) -> tuple[PhoneNumber, ...]:
+    """`numbers` as an organisation's; each gets a default PIN of its own (A53).
+
+    Raises: InvalidField (a toll-free number), IllegalTransition.
+    """
+    done = []
     mains: set[str] = set()
     for number in numbers:
         problem = provisioning_problem(number.e164, model.sites[number.site].numbering)
@@ -128,9 +162,7 @@ def put_allocated(
         if number.main and number.site in mains:
             raise InvalidField("numbers", f"there can be one main number at {number.site} (R8): choose one")
         mains.update({number.site} if number.main else ())
-        after = after.model_copy(update={"org": org, "default_pin": SecretStr(new_pin())})
-        tx.put(after)
-        done.append(after)
+        done.append(after.model_copy(update={"org": org, "default_pin": SecretStr(new_pin())}))
     return tuple(done)
 
 
@@ -141,17 +173,17 @@ def pick_free(model: Model, site: str, count: int) -> tuple[PhoneNumber, ...]:
     Raises: Conflict, naming the shortfall.
     """
     numbering = require_site(model, site).numbering
-    free = sorted(
-        (n for n in model.numbers.values() if n.site == site and _is_offered(n)),
-        key=lambda n: (len(n.e164), n.e164),
-    )
-    free = [n for n in free if numbering.toll_free_prefix(n.e164) is None]
+    offered = [n for n in model.numbers.values() if n.site == site and _is_offered(n)]
+    # As integers they are in the order in which people count them, and comparing them costs least.
+    by_value = sorted((int(n.e164), n.e164) for n in offered if numbering.toll_free_prefix(n.e164) is None)
+    free = [model.numbers[e164] for _, e164 in by_value]
     if len(free) < count:
         raise Conflict(
             f"Site {site} has {len(free)} free numbers and {count} are needed: {count - len(free)} are "
             "missing. Add numbers to its pool first."
         )
-    return _lowest_block(free, count) or tuple(free[:count])
+    start = _lowest_block([value for value, _ in by_value], count)
+    return tuple(free[start : start + count])
 
 
 def _is_offered(number: PhoneNumber) -> bool:
@@ -159,11 +191,12 @@ def _is_offered(number: PhoneNumber) -> bool:
     return free and not number.main
 
 
-def _lowest_block(free: Sequence[PhoneNumber], count: int) -> tuple[PhoneNumber, ...] | None:
+def _lowest_block(values: Sequence[int], count: int) -> int:
+    """Where the first `count` numbers without a gap begin; 0 when there are none."""
     start = 0
-    for position in range(len(free)):
-        if position and int(free[position].e164) != int(free[position - 1].e164) + 1:
+    for position, value in enumerate(values):
+        if value - values[start] != position - start:
             start = position
         if position - start + 1 == count:
-            return tuple(free[start : position + 1])
-    return None
+            return start
+    return 0

@@ -13,7 +13,7 @@ from control_plane.domain.model import Model
 from control_plane.domain.voice import ServiceChange, VoiceService, first_numbers
 from control_plane.errors import Conflict, DomainError, InvalidField, UnknownEntity
 from control_plane.ports import EntityKind, Store, Transaction
-from control_plane.service.allocation import pick_free, put_allocated
+from control_plane.service.allocation import put_free
 from control_plane.service.messages import build
 from control_plane.service.number_life import put_activated
 from control_plane.service.number_policy import NumberPolicy
@@ -59,11 +59,12 @@ async def add_service(
         require_new(model.services, where, "site", f"the voice service of {where[0]} at {where[1]}")
         service = build(VoiceService, {"org": where[0], "site": where[1], "quantity": quantity})
         tx.put(service)
-        numbers = _put_first_numbers(tx, policy, service, site.nominate_main if main is None else main)
+        wants_main = site.nominate_main if main is None else main
+        numbers = await _put_first_numbers(tx, policy, service, wants_main)
         return Added(_saved(tx, where), numbers)
 
 
-def _put_first_numbers(
+async def _put_first_numbers(
     tx: Transaction, policy: NumberPolicy, service: VoiceService, wants_main: bool
 ) -> tuple[PhoneNumber, ...]:
     model, where = tx.model, (service.org, service.site)
@@ -77,7 +78,7 @@ def _put_first_numbers(
     )
     if not first.allocate:
         return ()
-    allocated = put_allocated(tx, policy, service.org, pick_free(model, service.site, first.allocate))
+    allocated = await put_free(tx, policy, where, first.allocate)
     if first.main:
         main = allocated[0].model_copy(update={"main": True})
         tx.put(main)

@@ -327,3 +327,38 @@ async def test_the_document_is_open_and_every_operation_tells_its_errors(api: Ap
                 kinds = set(described.get("content", {}))
                 fine = {"text/csv"} if path.endswith(".csv") else {"application/json"}
                 assert kinds <= ({"application/problem+json"} if code >= "400" else fine)
+
+
+CONDITIONAL = (
+    "/organisations/acme",
+    "/sites/singapore",
+    "/trunks/carrier",
+    "/organisations/acme/occupancies/singapore",
+)
+
+
+@pytest.mark.parametrize("path", CONDITIONAL)
+async def test_what_did_not_change_is_not_sent_again(api: Api, path: str) -> None:
+    read = await api.ok("GET", path)
+    tag = read.headers["ETag"]
+    for asked in (tag, f"W/{tag}", f'"999999", {tag}', "*"):
+        same = await api.ok("GET", path, 304, headers={"If-None-Match": asked})
+        assert (same.content, same.headers["ETag"]) == (b"", tag), asked
+        assert "content-type" not in same.headers
+    for other in ('"999999"', "nonsense", ""):
+        assert (await api.ok("GET", path, headers={"If-None-Match": other})).json() == read.json()
+
+
+async def test_what_changed_is_sent_and_errors_are_never_unchanged(api: Api) -> None:
+    tag = (await api.ok("GET", "/organisations/acme")).headers["ETag"]
+    await api.ok("PATCH", "/organisations/acme", json={"name": "Acme and Sons"})
+    read = await api.ok("GET", "/organisations/acme", headers={"If-None-Match": tag})
+    assert read.json()["name"] == "Acme and Sons"
+    await api.problem("GET", "/organisations/nobody", 404, headers={"If-None-Match": "*"})
+    await api.problem("GET", "/organisations/acme?x=1", 422, headers={"If-None-Match": "*"})
+
+
+async def test_what_shows_how_a_push_stands_is_always_sent(api: Api) -> None:
+    for path in ("/organisations/acme/extensions/100", "/numbers/+6561000100"):
+        tag = (await api.ok("GET", path)).headers["ETag"]
+        await api.ok("GET", path, headers={"If-None-Match": tag})
