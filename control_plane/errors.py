@@ -157,6 +157,10 @@ class PublishingFailed(ControlPlaneError):
     """The published store, or the journal beside it, cannot be read or written now; trying again is safe."""
 
 
+class NotFollowed(ControlPlaneError):
+    """A handset was given something new and was not seen to use it in time; it keeps what it had."""
+
+
 class TooMany(ControlPlaneError):
     """Too many attempts; trying again is right after `retry_after_s` seconds."""
 

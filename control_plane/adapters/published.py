@@ -30,8 +30,8 @@ BUSY_S = 5.0
 SCHEMA = "1"
 _COLUMNS = (
     "vendor", "family", "model", "state", "token", "token_previous", "auth", "user", "ha1", "user_previous",
-    "ha1_previous", "allowed", "plain", "certificate", "window_id", "window_until", "user_agent", "version",
-    "sequence",
+    "ha1_previous", "ha1_sha256", "ha1_sha256_previous", "allowed", "plain", "certificate", "window_id",
+    "window_until", "user_agent", "version", "sequence",
 )  # fmt: skip
 _PUT_DEVICE = (
     f"INSERT OR REPLACE INTO devices (mac, {', '.join(_COLUMNS)}) "  # noqa: S608 - names of ours
@@ -117,6 +117,7 @@ class PublishedFile:
             if dict(db.execute("SELECT key, value FROM meta WHERE key IN ('schema', 'realm')")) != dict(rows):
                 db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
             db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('sequence', '0')")
+            _offer_sha256(db)
         except BaseException:
             db.close()
             raise
@@ -125,6 +126,15 @@ class PublishedFile:
 
 def _count_up(db: sqlite3.Connection) -> None:
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'sequence'")
+
+
+def _offer_sha256(db: sqlite3.Connection) -> None:
+    """Say that every login has a SHA-256 hash too, once that is so; older programs wrote rows without."""
+    if db.execute("SELECT 1 FROM meta WHERE key = 'sha256' AND value = '1'").fetchone() is None:
+        db.execute(
+            "INSERT OR REPLACE INTO meta (key, value) SELECT 'sha256', NOT EXISTS "
+            "(SELECT 1 FROM devices WHERE ha1 IS NOT NULL AND ha1_sha256 IS NULL)"
+        )
 
 
 def _replace(db: sqlite3.Connection, texts: Mapping[str, str | None]) -> None:
@@ -140,6 +150,7 @@ def _replace(db: sqlite3.Connection, texts: Mapping[str, str | None]) -> None:
         for name, text in texts.items():
             if text is not None:
                 _put(db, "" if name.startswith(COMMON) else name, publication_of(text))
+        _offer_sha256(db)
         _count_up(db)
 
 

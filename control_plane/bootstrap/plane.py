@@ -105,7 +105,7 @@ def _assembled(wiring: Wiring, store: SqlStore) -> ControlPlane:
     told: list[FollowUp] = []
     publisher = wiring.publisher(store, published, lambda macs: told[0].published(macs))
     provisioning = wiring.provisioning(store, published, link, observer.registrations.get)
-    follow_up = FollowUp(provisioning, publisher.text_of)
+    follow_up = FollowUp(provisioning, publisher.text_of, tasks=store)
     told.append(follow_up)
     reconciler = wiring.reconciler(store, link)
     leaving = Decommissioner(store, store, clock, wiring.number_policy, partial(_pushed, reconciler))

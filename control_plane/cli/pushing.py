@@ -10,18 +10,24 @@ import typer
 from rich.text import Text
 
 from control_plane.apply.reports import applied_as_dict
-from control_plane.bootstrap.client import Client
+from control_plane.bootstrap.client import Client, RequestRefused
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, run
+from control_plane.cli.app import app, run, sentence_of
 from control_plane.cli.output import JsonOption, console, print_json, say
+from control_plane.errors import Unreachable
 from control_plane.plan.changes import Drift
 
-NOTHING, CHANGES = 0, 2
+NOTHING, ERROR, CHANGES = 0, 1, 2
+NODE_AWAY = 503
+"""The status of the API's answer where the node cannot be reached."""
 
 
 @app.command("plan")
 def plan(as_json: JsonOption = False) -> None:
-    """Show what an apply would do. Exit 0: nothing, 2: changes, 1: error."""
+    """Show what an apply would do. Exit 0: nothing, 2: changes, 1: error.
+
+    Where the node cannot be reached, what would be published for handsets is shown all the same; exit 1.
+    """
     _show_and_exit(read_plan(wire()), as_json, "Nothing to do: Asterisk holds what the model says.")
 
 
@@ -63,19 +69,32 @@ def apply(as_json: JsonOption = False) -> None:
 
 
 def read_plan(wiring: Wiring) -> dict[str, Any]:
-    """The plan, by the control plane when it runs, else by this process: handsets' files, then Asterisk."""
-    if wiring.pid_file.running() is not None:
-        client = Client(wiring)
-        return _plans(client.plan(), client.publishing_plan())
-    return run(_plan_here(wiring))
+    """The plan, by the control plane when it runs, else by this process: Asterisk, then handsets' files.
+
+    `unreachable`: why the node's part is missing; None: it is there.
+    """
+    if wiring.pid_file.running() is None:
+        return run(_plan_here(wiring))
+    client = Client(wiring)
+    publishing = client.publishing_plan()
+    try:
+        return _plans(client.plan(), publishing)
+    except RequestRefused as exc:
+        if exc.status != NODE_AWAY:
+            raise
+        return _without_node(publishing, str(exc))
 
 
 async def _plan_here(wiring: Wiring) -> dict[str, Any]:
     published = wiring.published()
     try:
-        async with wiring.store() as store, wiring.connected() as link:
-            pushing = (await wiring.reconciler(store, link).plan()).as_dict()
-            return _plans(pushing, (await wiring.publisher(store, published).plan()).as_dict())
+        async with wiring.store() as store:
+            publishing = (await wiring.publisher(store, published).plan()).as_dict()
+            try:
+                async with wiring.connected() as link:
+                    return _plans((await wiring.reconciler(store, link).plan()).as_dict(), publishing)
+            except Unreachable as exc:
+                return _without_node(publishing, sentence_of(exc))
     finally:
         await published.close()
 
@@ -83,7 +102,12 @@ async def _plan_here(wiring: Wiring) -> dict[str, Any]:
 def _plans(pushing: dict[str, Any], publishing: dict[str, Any]) -> dict[str, Any]:
     """Both plans as one, for people."""
     counts = Counter(pushing["counts"]) + Counter(publishing["counts"])
-    return {**pushing, "steps": pushing["steps"] + publishing["steps"], "counts": dict(counts)}
+    steps = pushing["steps"] + publishing["steps"]
+    return {**pushing, "steps": steps, "counts": dict(counts), "unreachable": None}
+
+
+def _without_node(publishing: dict[str, Any], why: str) -> dict[str, Any]:
+    return {**publishing, "unreachable": why}
 
 
 def push_now(wiring: Wiring) -> dict[str, Any]:
@@ -125,13 +149,17 @@ def _applied(pushing: dict[str, Any], publishing: dict[str, Any]) -> dict[str, A
 
 
 def _show_and_exit(found: Mapping[str, Any], as_json: bool, nothing: str) -> None:
+    away = found["unreachable"]
     if as_json:
         print_json(found)
     elif not found["steps"]:
-        say(nothing)
+        say("Nothing to publish for handsets." if away else nothing)
     else:
         show_steps(found["steps"])
         say(f"{_counted(found['counts'])}: 'wirechief apply' does this.")
+    if away:
+        typer.echo(f"What the node is to get is not known: {away}", err=True)
+        raise typer.Exit(ERROR)
     raise typer.Exit(CHANGES if found["steps"] else NOTHING)
 
 

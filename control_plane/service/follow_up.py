@@ -18,16 +18,17 @@ from control_plane.domain.extension import Device
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.errors import AsteriskError, ControlPlaneError, DomainError
-from control_plane.ports import Fetched, Store
+from control_plane.ports import Fetched, Store, TaskStore
 from control_plane.service.devices import settled
 from control_plane.service.handset_status import has_settings
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.handsets import retire_access
+from control_plane.service.late_rotations import ACTOR, LateRotations
 from control_plane.service.writing import By
 
 logger = logging.getLogger(__name__)
 
-BY = By("rotation")
+BY = By(ACTOR)
 AGAIN_S = (15.0, 60.0, 300.0, 1800.0, 3600.0)
 """After a NOTIFY that a handset did not follow, the next; a fetch takes seconds, a reboot minutes."""
 ABSENT_S = 5.0
@@ -70,6 +71,7 @@ class FollowUp:
         provisioning: Provisioning,
         published: Published,
         options: FollowUpOptions | None = None,
+        tasks: TaskStore | None = None,
     ) -> None:
         self._provisioning = provisioning
         self._store = provisioning.store
@@ -77,6 +79,7 @@ class FollowUp:
         self._clock = provisioning.clock
         self._published = published
         self._options = options or FollowUpOptions()
+        self._late = LateRotations(tasks, provisioning.clock) if tasks is not None else None
         self._behind: dict[str, Attempt] = {}
         self._woken = asyncio.Event()
         self._looked_at_all = False
@@ -123,6 +126,7 @@ class FollowUp:
             self._behind = {mac: Attempt() for mac in model.handsets} | self._behind
             self._looked_at_all = True
         doubled = rotating(model)
+        await self._note_late(model, doubled, now)
         due = [mac for mac, attempt in self._behind.items() if attempt.next is None or attempt.next <= now]
         wanted = {*due, *(handset.mac for handset, _ in doubled)}
         if not wanted:
@@ -134,6 +138,24 @@ class FollowUp:
             return
         for handset, _ in doubled:
             await self._retire(model, handset, fetches.get(handset.mac, ()), expiries)
+
+    async def _note_late(self, model: Model, doubled: Rotating, now: datetime) -> None:
+        if self._late is None:
+            return
+        limit = now - timedelta(seconds=self._options.late_s)
+        late = [(h, at, self._why_late(model, h)) for h, at in doubled if at is not None and at < limit]
+        await self._late.keep((handset.mac for handset, _ in doubled), late)
+
+    def _why_late(self, model: Model, handset: Handset) -> str:
+        if _doubled_device(model, handset) is not None:
+            what = "SIP password: it was not seen to fetch it and then to register with it"
+        else:
+            what = "address and login: it was not seen to fetch with them"
+        return (
+            f"Handset {handset.mac} did not follow the rotation of its {what}, within "
+            f"{self._options.late_s / 60:.0f} minutes. The old ones still work. Start it anew, or "
+            f"'wirechief handset rotate {handset.mac} --end' ends the old ones now."
+        )
 
     async def _expiries(self, model: Model, doubled: Rotating, now: datetime) -> Mapping[str, int] | None:
         """When the registration of each device runs out (epoch); None: it is too early to look again.

@@ -29,7 +29,8 @@ def publication(mac: str = MAC, content: bytes = b"account.1.password = x\n", to
     row = {
         "vendor": "yealink", "family": "yealink-t", "model": "SIP-T54W", "state": "enabled", "token": token,
         "token_previous": None, "auth": "digest", "user": "u", "ha1": "b" * 32, "user_previous": None,
-        "ha1_previous": None, "allowed": "[]", "plain": 0, "certificate": "off", "window_id": None,
+        "ha1_previous": None, "ha1_sha256": "c" * 64, "ha1_sha256_previous": None, "allowed": "[]",
+        "plain": 0, "certificate": "off", "window_id": None,
         "window_until": None, "user_agent": "", "version": version_of(files), "sequence": 7,
     }  # fmt: skip
     return Publication(row, files).text()
@@ -92,6 +93,25 @@ async def file(tmp_path: Path) -> AsyncIterator[tuple[PublishedFile, Path]]:
 def edit(path: Path, statement: str, *values: object) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(statement, values)
+
+
+def meta(path: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(path)) as db:
+        return dict(db.execute("SELECT key, value FROM meta"))
+
+
+async def test_sha256_is_offered_as_soon_as_every_login_has_it(file: tuple[PublishedFile, Path]) -> None:
+    """Rows an older program wrote have none, and a handset that was offered it would be refused."""
+    published, path = file
+    await published.replace({MAC: publication(), OTHER: publication(OTHER, token="d" * 64)})
+    assert meta(path)["sha256"] == "1"
+    await published.close()
+    edit(path, "UPDATE devices SET ha1_sha256 = NULL WHERE mac = ?", OTHER)
+    edit(path, "DELETE FROM meta WHERE key = 'sha256'")
+    await published.replace({MAC: publication(content=b"x")})
+    assert meta(path)["sha256"] == "0"
+    await published.replace({OTHER: publication(OTHER, token="d" * 64)})
+    assert meta(path)["sha256"] == "1"
 
 
 async def test_all_of_a_write_or_nothing(file: tuple[PublishedFile, Path]) -> None:

@@ -16,6 +16,7 @@ from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.publisher import Publisher
 from control_plane.errors import IllegalTransition
 from control_plane.observe.registrations import Reach, Registration
+from control_plane.plan.tasks import TaskKind, TaskState
 from control_plane.ports import EntityKind
 from control_plane.render.handsets.publication import settings_in
 from control_plane.render.handsets.qr import Picture, qr_code
@@ -28,7 +29,7 @@ from control_plane.service.writing import By
 from tests.contract.fake_node import FakeNode
 from tests.contract.fake_published import FakePublished
 from tests.unit.handset_models import MAC, OTHER, PLACE, handset, handset_model
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks
 
 BY = By("test")
 
@@ -226,6 +227,49 @@ async def test_who_does_not_follow_is_named_and_keeps_both_passwords(floor: Floo
     floor.clock.forward(3601)
     await floor.follow_up.turn()
     assert await floor.follow_up.late() == (MAC,) and await doubled(floor)
+
+
+async def test_who_does_not_follow_is_a_failed_task_until_it_does(floor: Floor) -> None:
+    tasks = MemoryTasks(floor.clock)
+
+    def restart() -> None:
+        floor.follow_up = FollowUp(floor.provisioning, floor.publisher.text_of, tasks=tasks)
+
+    restart()
+    floor.renew(MAC, 1000)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
+    await floor.publish()
+    floor.clock.forward(3500)
+    await floor.look()
+    assert not tasks.kept
+    floor.clock.forward(200)
+    await floor.look()
+    restart()
+    await floor.look()
+    (task,) = tasks.kept.values()
+    assert (task.kind, task.actor, task.org) == (TaskKind.HANDSET, "rotation", "acme")
+    assert task.subjects == (("handset", MAC),) and task.progress.state is TaskState.FAILED
+    assert task.progress.error is not None and "rotation of its SIP password" in task.progress.error
+    assert "rotate 805ec0123456 --end" in task.progress.error
+    floor.fetch(MAC)
+    await floor.look()
+    floor.renew(MAC, 1300)
+    await floor.look()
+    await floor.look()
+    (task,) = tasks.kept.values()
+    assert not await doubled(floor) and task.progress.state is TaskState.DONE
+
+
+async def test_a_second_rotation_that_is_late_is_a_task_of_its_own(floor: Floor) -> None:
+    tasks = MemoryTasks(floor.clock)
+    floor.follow_up = FollowUp(floor.provisioning, floor.publisher.text_of, tasks=tasks)
+    for _ in range(2):
+        await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.ACCESS}))
+        await floor.publish()
+        floor.clock.forward(3601)
+        await floor.look()
+    states = [task.progress.state for task in tasks.kept.values()]
+    assert states == [TaskState.DONE, TaskState.FAILED]
 
 
 async def test_a_rotation_goes_on_after_a_restart(floor: Floor) -> None:

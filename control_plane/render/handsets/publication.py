@@ -21,7 +21,9 @@ from control_plane.render.packed import pack, unpack
 COMMON = "common/"
 """Before the name of a file that is the same for every handset; a handset's own is called by its MAC."""
 MASK = "***"
-SECRET_COLUMNS = frozenset({"token", "token_previous", "ha1", "ha1_previous", "window_id"})
+SECRET_COLUMNS = frozenset(
+    {"token", "token_previous", "ha1", "ha1_previous", "ha1_sha256", "ha1_sha256_previous", "window_id"}
+)
 _SECRET_RUN = re.compile(rf"[A-Za-z0-9]{{{SECRET_MIN},}}")
 """Every secret of a handset has at least this length (domain/handsets.py)."""
 

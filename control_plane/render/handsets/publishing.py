@@ -90,8 +90,10 @@ def device_row(
         "auth": family.login.value,
         "user": now[0] if login else None,
         "ha1": _ha1(*now, place.realm) if login else None,
+        "ha1_sha256": _ha1_sha256(*now, place.realm) if login else None,
         "user_previous": before[0] if login and before[0] else None,
         "ha1_previous": _ha1(*before, place.realm) if login and before[0] else None,
+        "ha1_sha256_previous": _ha1_sha256(*before, place.realm) if login and before[0] else None,
         "allowed": "[" + ",".join(f'"{network}"' for network in handset.allowed) + "]",
         "plain": int(model.sites[handset.site].provisioning.plain),
         "certificate": handset.certificate.value,
@@ -109,6 +111,10 @@ def _sha256(token: str) -> str | None:
 def _ha1(user: str, password: str, realm: str) -> str:
     # RFC 7616 3.4.2 as most handsets do it; the password has over 128 random bits.
     return hashlib.md5(f"{user}:{realm}:{password}".encode(), usedforsecurity=False).hexdigest()
+
+
+def _ha1_sha256(user: str, password: str, realm: str) -> str:
+    return hashlib.sha256(f"{user}:{realm}:{password}".encode()).hexdigest()
 
 
 class Index:
