@@ -81,6 +81,17 @@ class Phones:
             return self.neutral[name.removeprefix(HANDSET)]
         return self.by_extension[name][0]
 
+    def catch_up(self) -> None:
+        """Take in all that phones have to report: each answers a request after what came before it.
+
+        Asterisk may be through with a call before a phone that was busy has said that it was called.
+        """
+        for phone in (
+            *(one for found in self.by_extension.values() for one in found),
+            *self.neutral.values(),
+        ):
+            phone.behaviour = phone.behaviour
+
 
 class Player:
     """Plays the calls of one scenario after its model was pushed."""
@@ -157,6 +168,7 @@ class Player:
             status = self._call(spec, phones)
             busy.close()
             self.node.wait_quiet(lambda: self.engine.poll(0.01))
+            phones.catch_up()
             seen = self._seen(before, spec, phones, status)
         for number, what in behaviour.items():
             if "/" not in number and what in _CARRIER:

@@ -19,7 +19,7 @@ from tests.integration.stack import Api, ControlPlaneProcess, extension_path
 from tests.lab import RunningLab, running_lab_in
 
 pytestmark = pytest.mark.skipif(not POSTGRES_DSN, reason="WIRECHIEF_TEST_POSTGRES_DSN names no server")
-IN_SYNC_S = 30.0
+IN_SYNC_S = 90.0
 LOOK_AGAIN_S = 0.05
 
 
