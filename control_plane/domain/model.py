@@ -151,6 +151,8 @@ def by_priority(devices: Iterable[Device]) -> tuple[Device, ...]:
 def chosen(devices: Iterable[Device], kinds: Iterable[DeviceKind]) -> tuple[Device, ...]:
     """Those of `devices` whose kind is among `kinds`."""
     wanted = frozenset(kinds)
+    if not wanted:
+        return ()
     return tuple(device for device in devices if device.kind in wanted)
 
 

@@ -7,6 +7,7 @@ wait for the writer (sqlite.org/wal.html, sqlite.org/pragma.html#pragma_synchron
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 import sqlite3
@@ -312,7 +313,19 @@ def _postgres(dsn: str, busy_timeout_s: float) -> Database:
 
 def _engine(url: URL, **options: Any) -> Engine:
     # Parameters are hidden: they hold passwords, and errors end up in logs.
-    return create_engine(url, hide_parameters=True, pool_use_lifo=True, max_overflow=0, **options)
+    return create_engine(
+        url,
+        hide_parameters=True,
+        pool_use_lifo=True,
+        max_overflow=0,
+        json_deserializer=_from_json,
+        **options,
+    )
+
+
+def _from_json(text: str) -> Any:
+    """Most lists of a model are empty, and there are tens of thousands."""
+    return [] if text == "[]" else json.loads(text)
 
 
 @contextmanager

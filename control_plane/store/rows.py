@@ -81,7 +81,7 @@ def read_state(connection: Connection, revision: int, settled: Model) -> State:
     shared: dict[Any, Entity] = {}
     rows: dict[EntityKind, list[tuple[Entity, int]]] = {}
     for kind in KINDS.values():
-        found = connection.execute(select(ENTITIES[kind.kind]))
+        found = connection.execute(select(ENTITIES[kind.kind])).all()
         decode = kind.shape.decode
         rows[kind.kind] = [(decode(row, shared), row[-1]) for row in found]
     return loaded(revision, rows, settled)

@@ -169,3 +169,16 @@ def test_an_entry_that_is_replaced_keeps_its_place() -> None:
     assert list(mapping)[:6] == [0, 1, 2, 3, 4, 6]
     assert list(mapping)[-1] == 100
     assert mapping[3] == "new"
+
+
+@pytest.mark.parametrize("entity", [ACME, LONDON, E100, PHONE, TRUNK, OCCUPANCY])
+def test_what_is_read_from_a_row_is_as_what_was_validated(entity: Entity) -> None:
+    """Rows are read without pydantic's own constructor, so all that hangs on it must still be there."""
+    shape = kind_of(entity).shape
+    read, other = shape.decode(shape.encode(entity), {}), shape.decode(shape.encode(entity), {})
+    assert read == entity and repr(read) == repr(entity) and read.model_dump() == entity.model_dump()
+    field = next(iter(type(entity).model_fields))
+    assert read.model_copy(update={field: "other"}) != other == entity
+    assert type(entity).model_validate(read.model_dump()) == entity
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(read, field, "other")
