@@ -14,7 +14,7 @@ from control_plane.domain.model import Model
 from control_plane.render.artefacts import Holder, Rendered
 from control_plane.render.dialplan import node_dialplan
 from control_plane.render.mailboxes import MAILBOX_FILES, place_of
-from control_plane.render.pjsip import device_text, trunk_text
+from control_plane.render.pjsip import DEVICE, TRUNK, device_values, trunk_values
 from control_plane.render.static import NODE_EVENTS, NodeStart, render_node
 from control_plane.render.templates import render
 from control_plane.render.units import render_unit, units
@@ -95,9 +95,9 @@ def _moved(model: Model, before: str, after: str) -> Model:
 
 
 def _pjsip(static: str, model: Model, node: str, *, tls: bool) -> str:
-    trunks = [trunk_text(t) for _, t in sorted(model.trunks.items()) if t.node == node]
+    trunks = [render(TRUNK, trunk_values(t)) for _, t in sorted(model.trunks.items()) if t.node == node]
     devices = [
-        device_text(model, extension, device)
+        render(DEVICE, device_values(model, extension, device))
         for ident, extension in sorted(model.extensions.items())
         if model.node_of(extension) == node and model.is_active(extension)
         for device in model.devices.get(ident, ())

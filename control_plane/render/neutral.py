@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from control_plane.domain.model import Model
 from control_plane.render.artefacts import Unit
-from control_plane.render.pjsip import neutral_text
-from control_plane.render.templates import sections
+from control_plane.render.pjsip import NEUTRAL, neutral_values
+from control_plane.render.shapes import rows
 
 
 def handset_rows(model: Model, node: str, unit: Unit) -> Iterator[tuple[str, str]]:
@@ -15,6 +15,6 @@ def handset_rows(model: Model, node: str, unit: Unit) -> Iterator[tuple[str, str
     handset = model.handsets.get(unit.key[0])
     if handset is None or not handset.has_neutral_line or model.sites[handset.site].node != node:
         return
-    yield from (section.as_row() for section in sections(neutral_text(model, handset)))
+    yield from rows(NEUTRAL, neutral_values(model, handset))
     if handset.device is not None:
         yield f"desk/{handset.device}", handset.mac

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from control_plane.domain.entities import Trunk
 from control_plane.domain.extension import Device, Extension, Transport
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model, ring_choice
-from control_plane.render.templates import render, safe
+from control_plane.render.templates import safe
 
 WAITING, NOT_WAITING, COUNTED = "1", "0", "counted"
 _NAME_UNSAFE = str.maketrans({'"': "'", "\\": "/", "<": "(", ">": ")", ";": ",", "\t": " "})
@@ -22,61 +24,58 @@ def _shown(label: str, number: str) -> str:
     return f'"{name}" <{number}>' if name else f"<{number}>"
 
 
-def device_text(model: Model, extension: Extension, device: Device) -> str:
-    """The three sections of one device."""
+DEVICE, NEUTRAL, TRUNK = "pjsip/device.conf.j2", "pjsip/neutral.conf.j2", "pjsip/trunk.conf.j2"
+"""The templates: `render` makes them sections, `rows` the rows of AstDB."""
+
+Values = Mapping[str, object]
+
+
+def device_values(model: Model, extension: Extension, device: Device) -> Values:
+    """What the three sections of one device are made of."""
     devices = model.devices_of(extension)
-    return render(
-        "pjsip/device.conf.j2",
-        {
-            "id": device.id,
-            "password": device.sip_password.get_secret_value(),
-            "previous": device.sip_password_previous.get_secret_value(),
-            "org": extension.org,
-            "site": extension.site,
-            "key": extension.key,
-            "number": extension.number or "",
-            "track": int(tracks_last_used(model, extension, devices)),
-            "restricted": int(extension.restricted),
-            "counted": int(waiting_calls(model, extension) != WAITING),
-            "caller_id": caller_id(extension),
-            "mailbox": mailbox_name(extension) if extension.has_mailbox else "",
-            "tls": device.transport is Transport.TLS,
-            "srtp": device.srtp,
-            "media_address": model.sites[extension.site].media_address or "",
-        },
-    )
+    return {
+        "id": device.id,
+        "password": device.sip_password.get_secret_value(),
+        "previous": device.sip_password_previous.get_secret_value(),
+        "org": extension.org,
+        "site": extension.site,
+        "key": extension.key,
+        "number": extension.number or "",
+        "track": int(tracks_last_used(model, extension, devices)),
+        "restricted": int(extension.restricted),
+        "counted": int(waiting_calls(model, extension) != WAITING),
+        "caller_id": caller_id(extension),
+        "mailbox": mailbox_name(extension) if extension.has_mailbox else "",
+        "tls": device.transport is Transport.TLS,
+        "srtp": device.srtp,
+        "media_address": model.sites[extension.site].media_address or "",
+    }
 
 
-def neutral_text(model: Model, handset: Handset) -> str:
-    """The three sections of a handset's neutral line."""
-    return render(
-        "pjsip/neutral.conf.j2",
-        {
-            "id": handset.neutral_user,
-            "password": handset.neutral_password.get_secret_value(),
-            "org": handset.org,
-            "site": handset.site,
-            "mac": handset.mac,
-            "caller_id": _shown(handset.name or handset.model, handset.mac),
-            "tls": handset.neutral_transport is Transport.TLS,
-            "media_address": model.sites[handset.site].media_address or "",
-        },
-    )
+def neutral_values(model: Model, handset: Handset) -> Values:
+    """What the three sections of a handset's neutral line are made of."""
+    return {
+        "id": handset.neutral_user,
+        "password": handset.neutral_password.get_secret_value(),
+        "org": handset.org,
+        "site": handset.site,
+        "mac": handset.mac,
+        "caller_id": _shown(handset.name or handset.model, handset.mac),
+        "tls": handset.neutral_transport is Transport.TLS,
+        "media_address": model.sites[handset.site].media_address or "",
+    }
 
 
-def trunk_text(trunk: Trunk) -> str:
-    """The sections of one trunk."""
-    return render(
-        "pjsip/trunk.conf.j2",
-        {
-            "id": trunk.id,
-            "host": trunk.host,
-            "port": trunk.port,
-            "region": trunk.region.value,
-            "username": trunk.username or "",
-            "password": trunk.password.get_secret_value() if trunk.password else "",
-        },
-    )
+def trunk_values(trunk: Trunk) -> Values:
+    """What the sections of one trunk are made of."""
+    return {
+        "id": trunk.id,
+        "host": trunk.host,
+        "port": trunk.port,
+        "region": trunk.region.value,
+        "username": trunk.username or "",
+        "password": trunk.password.get_secret_value() if trunk.password else "",
+    }
 
 
 def tracks_last_used(model: Model, extension: Extension, devices: tuple[Device, ...]) -> bool:

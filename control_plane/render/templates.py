@@ -6,7 +6,6 @@ talked into writing a line of somebody else's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -14,9 +13,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.exceptions import UndefinedError
 
 from control_plane.errors import MissingTemplateValue, UnsafeValue
-
-MAX_VALUE_BYTES = 1000
-"""AMI takes 1 010 bytes after `Val: ` (measured); a longer row cannot be pushed."""
 
 
 def safe(field: str, value: str) -> str:
@@ -51,7 +47,6 @@ def environment() -> Environment:
 
 
 ENVIRONMENT = environment()
-_FLAT_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def render(name: str, values: Mapping[str, object]) -> str:
@@ -72,18 +67,6 @@ class Section(NamedTuple):
     name: str
     type: str
     fields: Mapping[str, str]
-
-    def as_row(self) -> tuple[str, str]:
-        """The AstDB row the sorcery wizard reads: key and a flat JSON object of strings.
-
-        Raises:
-            UnsafeValue: the row is longer than AMI can carry.
-        """
-        key = f"pbx/{self.type}/{self.name}"
-        value = _FLAT_JSON.encode(self.fields)
-        if len(value.encode()) > MAX_VALUE_BYTES:
-            raise UnsafeValue(key, f"is longer than {MAX_VALUE_BYTES} bytes; shorten the labels it holds")
-        return key, value
 
 
 def sections(text: str) -> Iterator[Section]:

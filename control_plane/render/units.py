@@ -26,13 +26,16 @@ from control_plane.render.dialplan import canonical, node_dialplan
 from control_plane.render.groups import group_rows
 from control_plane.render.neutral import handset_rows
 from control_plane.render.pjsip import (
-    device_text,
+    DEVICE,
+    TRUNK,
+    device_values,
     mailbox_name,
     tracks_last_used,
-    trunk_text,
+    trunk_values,
     waiting_calls,
 )
-from control_plane.render.templates import safe, sections
+from control_plane.render.shapes import rows as rows_of
+from control_plane.render.templates import safe
 
 DIALPLAN_FILE = "generated_dialplan.conf"
 LEG_CONTEXT = "wc-target"
@@ -180,9 +183,7 @@ def _extension(model: Model, extension: Extension) -> Rendered:
     if not model.is_active(extension):
         return Rendered.of(rows=[(base, _base_row(model, extension, (), INACTIVE))])
     devices = model.devices_of(extension)
-    rows = [
-        section.as_row() for device in devices for section in sections(device_text(model, extension, device))
-    ]
+    rows = [row for device in devices for row in rows_of(DEVICE, device_values(model, extension, device))]
     rows.append((base, _base_row(model, extension, devices, ACTIVE)))
     if devices:
         rows.append((f"hint/{extension.org}/{extension.key}", dial_string(devices)))
@@ -292,7 +293,7 @@ def _occupancy(occupancy: Occupancy) -> Rendered:
 
 
 def _trunk(trunk: Trunk) -> Rendered:
-    return Rendered.of(rows=[section.as_row() for section in sections(trunk_text(trunk))])
+    return Rendered.of(rows=rows_of(TRUNK, trunk_values(trunk)))
 
 
 __all__ = ["ACTIVE", "DIALPLAN_FILE", "INACTIVE", "mailbox_name", "render_unit", "touched", "units"]

@@ -12,7 +12,7 @@ from control_plane.domain.extension import Device, DeviceKind, Extension, NoAnsw
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, UnitKind
-from control_plane.render.templates import MAX_VALUE_BYTES
+from control_plane.render.shapes import MAX_VALUE_BYTES
 from control_plane.render.units import render_unit, touched
 
 NUMBER = "+123456789012345"
