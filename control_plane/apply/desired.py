@@ -14,7 +14,7 @@ from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
 from control_plane.errors import ControlPlaneError
 from control_plane.ports import EntityChange, Store
-from control_plane.render.artefacts import ArtefactKey, Holder, Rendered, Unit
+from control_plane.render.artefacts import ArtefactKey, Holder, Rendered, Unit, UnitKind
 from control_plane.render.units import render_unit, touched, units
 
 logger = logging.getLogger(__name__)
@@ -118,9 +118,10 @@ class Desired:
             self.waiting.update(dict.fromkeys(self.source.touched_later(model, change.before, change.after)))
         return units_touched(model, changes, self.source)
 
-    def units_of(self, keys: Iterable[ArtefactKey]) -> dict[ArtefactKey, Unit]:
-        """What each key was rendered from, as far as it is desired."""
-        return {key: unit for key in keys if (unit := self._owners.get(key)) is not None}
+    @property
+    def owners(self) -> Mapping[ArtefactKey, Unit]:
+        """What each desired key was rendered from; a view, not a copy."""
+        return self._owners
 
     @property
     def is_blind(self) -> bool:
@@ -152,16 +153,15 @@ class Desired:
         for unit, values in rendered:
             changed.update(self._forget(unit, values))
         for unit, values in rendered:
-            changed.update(self._hold(unit, values))
+            self._hold(unit, values, changed)
         return frozenset(changed)
 
     def _render(self, model: Model, unit: Unit) -> Mapping[ArtefactKey, str] | None:
         """None when the unit cannot be rendered: it keeps what it had, and all others go on."""
         try:
-            values = {
-                key: _canonical(key, value)
-                for key, value in self.source.render(model, self.node, unit).values.items()
-            }
+            values = self.source.render(model, self.node, unit).values
+            if unit.kind is UnitKind.NODE:  # the only one that renders to a file
+                values = {key: _canonical(key, value) for key, value in values.items()}
         except (ControlPlaneError, ValueError, LookupError) as exc:
             self.faults[unit] = f"{unit} cannot be rendered: {exc}"
             logger.error("%s", self.faults[unit], extra={"node": self.node})
@@ -176,17 +176,21 @@ class Desired:
                 self.values.set(key, None)
                 yield key
 
-    def _hold(self, unit: Unit, values: Mapping[ArtefactKey, str]) -> Iterable[ArtefactKey]:
+    def _hold(self, unit: Unit, values: Mapping[ArtefactKey, str], changed: set[ArtefactKey]) -> None:
+        """Take in what `unit` renders to; adds to `changed`."""
+        owners, by_holder = self._owners, self.values.by_holder
         kept = []
         for key, value in values.items():
-            owner = self._owners.setdefault(key, unit)
-            if owner != unit:
+            owner = owners.setdefault(key, unit)
+            if owner is not unit and owner != unit:
                 self.faults[unit] = f"{unit} and {owner} both render {key}; {owner} keeps it"
                 continue
             kept.append(key)
-            if self.values.get(key) != value:
-                self.values.set(key, value)
-                yield key
+            holder, name = key
+            held = by_holder[holder]
+            if held.get(name) != value:
+                held[name] = value
+                changed.add(key)
         if kept:
             self._keys[unit] = tuple(kept)
 

@@ -7,7 +7,7 @@ queued request, AstDB commits later), so a step is done only when Asterisk was a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from control_plane.apply.holdings import content_of, text_of
@@ -89,7 +89,8 @@ class _Run:
             Unreachable, OutcomeUnknown: the run ends here.
         """
         # What refers to something that was refused would be a row that dials nothing.
-        steps = [step for step in steps if step.unit is None or step.unit not in self._failed_units]
+        if self._failed_units:
+            steps = [step for step in steps if step.unit is None or step.unit not in self._failed_units]
         match steps[0].op if steps else None:
             case Op.PUT:
                 await self._bisect(steps, self._put)
@@ -211,19 +212,30 @@ class _Run:
         Raises:
             AsteriskError: it cannot be read; the outcome of what was sent stays unknown.
         """
-        for step in self._sent.values():
-            self._results[id(step)] = StepResult(step, Outcome.UNKNOWN, "it could not be read back")
         steps = list(self._sent.values())
-        held = {
-            Holder.ROW: await self._read_rows([s.key.name for s in steps if s.key.holder is Holder.ROW]),
-            Holder.MAILBOX: await self._read_mailboxes(steps),
-            Holder.FILE: await self._read_files(steps),
-        }
+        try:
+            held = await self._read_back(steps)
+        except AsteriskError:
+            for step in steps:
+                self._results[id(step)] = StepResult(step, Outcome.UNKNOWN, "it could not be read back")
+            raise
         for step in steps:
-            if held[step.key.holder].get(step.key.name) == step.after:
+            holder, name = step.key
+            if held[holder].get(name) == step.after:
                 self._done(step)
             else:
                 self._fail(step, "Asterisk does not hold it as it was sent")
+
+    async def _read_back(self, steps: Iterable[Step]) -> Mapping[Holder, Mapping[str, str | None]]:
+        names: dict[Holder, list[str]] = {holder: [] for holder in Holder}
+        for step in steps:
+            holder, name = step.key
+            names[holder].append(name)
+        return {
+            Holder.ROW: await self._read_rows(names[Holder.ROW]),
+            Holder.MAILBOX: await self._read_mailboxes(names[Holder.MAILBOX]),
+            Holder.FILE: await self._read_files(names[Holder.FILE]),
+        }
 
     async def _read_rows(self, names: Sequence[str]) -> Mapping[str, str | None]:
         if len(names) <= READ_SINGLY_MAX:
@@ -234,12 +246,10 @@ class _Run:
             held.update(await self._link.read_rows(family))
         return held
 
-    async def _read_mailboxes(self, steps: Iterable[Step]) -> Mapping[str, str]:
-        names = [step.key.name for step in steps if step.key.holder is Holder.MAILBOX]
+    async def _read_mailboxes(self, names: Collection[str]) -> Mapping[str, str]:
         return (await read_mailboxes(self._link, self._pins, names)).values() if names else {}
 
-    async def _read_files(self, steps: Iterable[Step]) -> Mapping[str, str]:
-        names = [step.key.name for step in steps if step.key.holder is Holder.FILE]
+    async def _read_files(self, names: Iterable[str]) -> Mapping[str, str]:
         return {name: text_of(await self._link.read_config(name) or {}) for name in names}
 
 

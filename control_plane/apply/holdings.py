@@ -44,9 +44,9 @@ class Holdings:
         else:
             self.by_holder[key.holder][key.name] = value
 
-    def select(self, keys: Iterable[ArtefactKey]) -> dict[ArtefactKey, str]:
-        """What is held of `keys`."""
-        return {key: value for key in keys if (value := self.get(key)) is not None}
+    def adopt(self, other: Holdings) -> Holdings:
+        """A copy of `other` that shares its texts with this one, as far as they are equal."""
+        return Holdings({h: _shared(values, other.by_holder[h]) for h, values in self.by_holder.items()})
 
     def keys(self) -> Iterator[ArtefactKey]:
         for holder, values in self.by_holder.items():
@@ -59,9 +59,21 @@ class Holdings:
             others = other.by_holder[holder]
             if values == others:
                 continue
+            if not others:  # an empty node
+                yield from [ArtefactKey(holder, name) for name in values]
+                continue
             for name in values.keys() | others.keys():
                 if values.get(name) != others.get(name):
                     yield ArtefactKey(holder, name)
+
+
+def _shared(texts: dict[str, str], values: dict[str, str]) -> dict[str, str]:
+    if texts == values:
+        return dict(texts)
+    return {
+        name: text if (text := texts.get(name)) is not None and text == value else value
+        for name, value in values.items()
+    }
 
 
 async def read_holdings(link: NodeLink, files: Iterable[str], pins: PhonePins = NO_PINS) -> Holdings:

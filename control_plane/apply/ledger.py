@@ -11,16 +11,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from control_plane.apply.desired import Desired, Source
 from control_plane.apply.holdings import Holdings
 from control_plane.apply.outcome import Applied, Outcome
-from control_plane.plan.changes import diff
+from control_plane.plan.changes import Change, change
 from control_plane.plan.plan import Plan, make_plan
-from control_plane.render.artefacts import ArtefactKey, Unit
+from control_plane.render.artefacts import ArtefactKey, Unit, in_order
 from control_plane.render.packed import digest
 
 SUPERSEDED_S = 10.0
 """How long a replaced value is remembered; AstDB commits about once a second (Asterisk 22 main/db.c)."""
 
-
 NONE_OWED: frozenset[str] = frozenset()
+_NEVER = (None, 0.0)
 
 
 class Ledger:
@@ -72,9 +72,7 @@ class Ledger:
         self._seen_during_read = None
         differing = list(self.desired.values.differing(read))
         # The mirror shares its strings with the desired state, so it costs a dictionary and no text.
-        self.mirror = Holdings({h: dict(values) for h, values in self.desired.values.by_holder.items()})
-        for key in differing:
-            self.mirror.set(key, read.get(key))
+        self.mirror = self.desired.values.adopt(read)
         self.trusted = True
         return differing
 
@@ -120,22 +118,22 @@ class Ledger:
         return self._planned[1]
 
     def _plan(self, reloads_owed: frozenset[str]) -> Plan:
-        keys = list(self._unsettled)
-        changes = diff(
-            self.desired.values.select(keys),
-            {key: pushed for key, pushed in self._unsettled.items() if pushed is not None},
-            self.mirror.select(keys),
-            {key: replaced for key in keys if (replaced := self._replaced(key)) is not None},
-        )
+        changes = list(self._changes())
         if self.desired.is_blind:
             # Better a row too many than the phones of an extension that cannot be rendered just now.
-            changes = tuple(change for change in changes if change.after is not None)
-        units = self.desired.units_of(keys)
-        return make_plan(self.desired.node, self.desired.revision, changes, units, reloads_owed)
+            changes = [change for change in changes if change.after is not None]
+        return make_plan(self.desired.node, self.desired.revision, changes, self.desired.owners, reloads_owed)
 
-    def _replaced(self, key: ArtefactKey) -> str | None:
-        entry = self._superseded.get(key)
-        return entry[0] if entry is not None else None
+    def _changes(self) -> Iterator[Change]:
+        desired, held = self.desired.values.by_holder, self.mirror.by_holder
+        for key in in_order(self._unsettled):
+            holder, name = key
+            replaced, _ = self._superseded.get(key, _NEVER)
+            found = change(
+                key, desired[holder].get(name), self._unsettled[key], held[holder].get(name), replaced
+            )
+            if found is not None:
+                yield found
 
     def settle(self, applied: Applied, now: float) -> Iterator[tuple[ArtefactKey, str | None]]:
         """Book a run; yields what Asterisk was seen to hold. `now` in seconds of any steady clock."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from control_plane.plan.plan import Plan
 from control_plane.plan.steps import Step
@@ -21,8 +22,7 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"  # a reload that waits for more of its kind
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(NamedTuple):
     """One step and what became of it; `why` is a sentence when it is not done."""
 
     step: Step

@@ -233,10 +233,10 @@ class Pusher:
         """Record what Asterisk was found to hold without a push on record, and forget what is gone."""
         for holder, values in self.ledger.desired.values.by_holder.items():
             held = read.by_holder[holder]
-            for name, value in values.items():
+            for name in held.keys() & values.keys():
                 key = ArtefactKey(holder, name)
-                if key not in pushed and held.get(name) == value:
-                    self.record.note(key, value)
+                if key not in pushed and held[name] == values[name]:
+                    self.record.note(key, values[name])
         for key in pushed:
             if self.ledger.desired.values.get(key) is None and read.get(key) is None:
                 self.record.note(key, None)

@@ -140,7 +140,8 @@ class TaskBook:
         self._trying = []
         if not self._open:
             return
-        keys = {step.key for step in plan.steps}
+        keyed = any(task.keys is not None for task in self._open.values())
+        keys = {step.key for step in plan.steps} if keyed else set()
         modules = {step.module for step in plan.steps if step.module is not None}
         now = self._clock.now()
         for task in self._open.values():

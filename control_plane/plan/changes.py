@@ -5,11 +5,11 @@ A value is compared as a whole string: rendering is byte-stable, so equal meanin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import NamedTuple
 
-from control_plane.render.artefacts import ArtefactKey
+from control_plane.render.artefacts import ArtefactKey, in_order
 from control_plane.render.packed import digest
 
 
@@ -22,17 +22,19 @@ class Drift(StrEnum):
     FOREIGN = "foreign"  # Asterisk holds something that nobody rendered
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One artefact to bring from `before` (what Asterisk holds) to `after` (desired); None is absent.
 
     Values may be secrets, so they are kept out of `repr`.
     """
 
     key: ArtefactKey
-    before: str | None = field(repr=False)
-    after: str | None = field(repr=False)
+    before: str | None
+    after: str | None
     drift: Drift
+
+    def __repr__(self) -> str:
+        return f"Change({self.key}, {self.drift})"
 
 
 def classify(
@@ -57,27 +59,23 @@ def classify(
     return Drift.FOREIGN if desired is None else Drift.EDITED
 
 
+def change(
+    key: ArtefactKey, desired: str | None, pushed: str | None, observed: str | None, superseded: str | None
+) -> Change | None:
+    """What is to be done about one artefact; None when it is as desired. See `classify`."""
+    drift = classify(desired, pushed, observed, superseded)
+    return None if drift is None else Change(key, observed, desired, drift)
+
+
 def diff(
     desired: Mapping[ArtefactKey, str],
     pushed: Mapping[ArtefactKey, str],
     observed: Mapping[ArtefactKey, str],
-    superseded: Mapping[ArtefactKey, str] | None = None,
 ) -> tuple[Change, ...]:
     """Every artefact whose observed value is not the desired one, sorted by key; empty when they agree.
 
     `pushed` holds digests. `observed` must hold owned artefacts only: all in it that is not desired goes.
     """
-    return tuple(_differences(desired, pushed, observed, superseded or {}))
-
-
-def _differences(
-    desired: Mapping[ArtefactKey, str],
-    pushed: Mapping[ArtefactKey, str],
-    observed: Mapping[ArtefactKey, str],
-    superseded: Mapping[ArtefactKey, str],
-) -> Iterator[Change]:
-    for key in sorted(desired.keys() | observed.keys()):
-        wanted, held = desired.get(key), observed.get(key)
-        drift = classify(wanted, pushed.get(key), held, superseded.get(key))
-        if drift is not None:
-            yield Change(key, held, wanted, drift)
+    keys = in_order(desired.keys() | observed.keys())
+    found = (change(key, desired.get(key), pushed.get(key), observed.get(key), None) for key in keys)
+    return tuple(each for each in found if each is not None)

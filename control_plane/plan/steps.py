@@ -10,9 +10,9 @@ Two rules hold after every single step of a plan, so a push may be cut anywhere:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from operator import attrgetter
+from typing import NamedTuple
 
 from control_plane.plan.changes import Change, Drift
 from control_plane.plan.wording import reason_for, reload_reason
@@ -92,18 +92,20 @@ _REMOVAL_OF = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One thing done in Asterisk and why. `before` and `after` may be secrets: never print them raw."""
 
     op: Op
     key: ArtefactKey
-    before: str | None = field(repr=False)
-    after: str | None = field(repr=False)
+    before: str | None
+    after: str | None
     drift: Drift
     phase: Phase
     unit: Unit | None = None
     module: str | None = None  # of a reload
+
+    def __repr__(self) -> str:
+        return f"Step({self.op}, {self.key}, {self.drift}, {self.phase})"
 
     @property
     def reason(self) -> str:
@@ -154,15 +156,8 @@ def order(
 
 def _step(change: Change, unit: Unit | None) -> Step:
     op, phase = _op_and_phase(change)
-    return Step(
-        op=op,
-        key=change.key,
-        before=change.before,
-        after=change.after,
-        drift=change.drift,
-        phase=phase,
-        unit=unit,
-    )
+    key, before, after, drift = change
+    return Step(op, key, before, after, drift, phase, unit)
 
 
 _UNDOING = {Op.PUT: Op.DELETE, Op.PUBLISH: Op.WITHDRAW}
@@ -170,12 +165,12 @@ _UNDOING = {Op.PUT: Op.DELETE, Op.PUBLISH: Op.WITHDRAW}
 
 def _op_and_phase(change: Change) -> tuple[Op, Phase]:
     match change.key.holder:
+        case Holder.ROW:
+            op, phase = Op.PUT, row_phase(change.key.name)
         case Holder.FILE:
             return Op.WRITE_FILE, Phase.DIALPLAN
         case Holder.MAILBOX:
             op, phase = Op.EDIT_MAILBOX, Phase.MAILBOXES
-        case Holder.ROW:
-            op, phase = Op.PUT, row_phase(change.key.name)
         case Holder.PUBLISHED:
             op, phase = Op.PUBLISH, Phase.PUBLISHED
     if change.after is not None:

@@ -65,13 +65,29 @@ def encode_action(headers: Iterable[tuple[str, str]], subject: str) -> bytes:
     Raises:
         UnsafeValue: a header is unsafe (see `require_line`) or there are more than HEADER_LIMIT.
     """
-    lines = []
-    for name, value in headers:
-        require_line(name, value, subject)
-        lines.append(f"{name}: {value}\r\n")
+    given = headers if isinstance(headers, list) else list(headers)
+    lines = [f"{name}: {value}\r\n" for name, value in given]
+    text = "".join(lines)
+    if not _is_plain(text, lines):
+        for name, value in given:
+            require_line(name, value, subject)
     if len(lines) > HEADER_LIMIT:
         raise UnsafeValue(subject, f"needs {len(lines)} AMI headers and {HEADER_LIMIT} is the most; split it")
-    return _utf8("".join(lines) + "\r\n", subject)
+    return _utf8(text + "\r\n", subject)
+
+
+def _is_plain(text: str, lines: list[str]) -> bool:
+    """Whether `require_line` would pass each of `lines`, seen from all at once; False: look closer.
+
+    A push of 10 000 extensions sends 250 000 lines.
+    """
+    count = len(lines)
+    return (
+        text.isascii()
+        and text.count("\n") == text.count("\r") == count
+        and "\0" not in text
+        and len(max(lines, key=len, default="")) - 2 <= LINE_LIMIT_BYTES
+    )
 
 
 def action_id(message: bytes) -> bytes | None:
