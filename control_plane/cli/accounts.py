@@ -108,6 +108,7 @@ def account_list(as_json: JsonOption = False) -> None:
             )
             for account in found
         ),
+        none="No account: 'wirechief account add' makes one.",
     )
 
 
@@ -266,7 +267,7 @@ def token_list(
         (t.id, t.account, t.name, ", ".join(t.scopes), _until(t), _when(seen.get(f"token {t.id}")))
         for t in found
     )
-    table("", columns, rows)
+    table("", columns, rows, none="No token: 'wirechief token create' makes one.")
 
 
 async def _tokens(wiring: Wiring, email: str | None) -> tuple[list[Token], Mapping[str, datetime]]:

@@ -58,7 +58,8 @@ def show_groups(as_json: JsonOption = False) -> None:
         print_json([group.model_dump(mode="json") for group in found])
         return
     columns = ("group", "label", "strategy", "members", "otherwise")
-    table("", columns, (_group_row(group) for group in found))
+    rows = (_group_row(group) for group in found)
+    table("", columns, rows, none="No call group: 'wirechief group add' makes one.")
 
 
 def _group_row(group: CallGroup) -> tuple[str, ...]:

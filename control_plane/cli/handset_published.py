@@ -50,7 +50,7 @@ def handset_files(mac: MacArgument, as_json: JsonOption = False) -> None:
         )
         for file in found
     )
-    table("", ("file", "bytes", "secret", "last fetch (UTC)"), rows)
+    table("", ("file", "bytes", "secret", "last fetch (UTC)"), rows, none="Nothing is published for it yet.")
 
 
 @handset_app.command("file")

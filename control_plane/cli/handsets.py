@@ -52,7 +52,7 @@ def handset_models(
         return
     columns = ("model", "vendor", "family", "lines", "keys")
     rows = ([str(model[n]) for n in ("name", "vendor", "family", "lines", "keys")] for model in found)
-    table("", columns, rows)
+    table("", columns, rows, none="No model of this make: 'wirechief handset models' lists all.")
 
 
 @handset_app.command("list")

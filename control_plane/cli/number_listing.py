@@ -68,7 +68,7 @@ def number_list(
     if as_json:
         print_json([_as_dict(row) for row in shown])
         return
-    table("", _COLUMNS, map(_row, shown))
+    table("", _COLUMNS, map(_row, shown), none="No such number.")
     say(_summary(found, len(shown)))
 
 

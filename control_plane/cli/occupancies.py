@@ -18,7 +18,7 @@ from control_plane.cli.options import (
     OrgOption,
     SiteOption,
 )
-from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
+from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
 from control_plane.cli.references import place_id, site_named
 from control_plane.domain.entities import Entity, Occupancy
 from control_plane.domain.model import Model
@@ -51,11 +51,14 @@ def occupancy_list(
     found = [model.occupancies[key] for key in keys]
     if as_json:
         print_json([as_json_of(occupancy, OccupancyOut) for occupancy in found])
-    elif not found:
-        say("No occupancy: 'wirechief occupancy add' lets an organisation have something at a site.")
     else:
         columns = ("organisation", "site", "authorization code", "reception")
-        table("", columns, map(_row, found))
+        table(
+            "",
+            columns,
+            map(_row, found),
+            none="No occupancy: 'wirechief occupancy add' lets an organisation have something at a site.",
+        )
 
 
 def _row(occupancy: Occupancy) -> tuple[str, ...]:

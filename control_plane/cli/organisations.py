@@ -14,7 +14,7 @@ from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
 from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import SetArgument, parse
-from control_plane.cli.output import JsonOption, facts, print_json, say, table
+from control_plane.cli.output import JsonOption, facts, print_json, table
 from control_plane.domain.entities import Decommission, Entity, Organisation, OrganisationKind
 from control_plane.domain.model import Model
 from control_plane.service import places
@@ -37,11 +37,14 @@ def organisation_list(as_json: JsonOption = False) -> None:
     found = [model.organisations[id_] for id_ in sorted(model.organisations)]
     if as_json:
         print_json([as_json_of(organisation, OrganisationOut) for organisation in found])
-    elif not found:
-        say("No organisation: 'wirechief organisation add' makes one.")
     else:
         counts = _counts(model)
-        table("", _COLUMNS, (_row(organisation, counts) for organisation in found))
+        table(
+            "",
+            _COLUMNS,
+            (_row(organisation, counts) for organisation in found),
+            none="No organisation: 'wirechief organisation add' makes one.",
+        )
 
 
 def _counts(model: Model) -> tuple[Mapping[str | None, int], ...]:

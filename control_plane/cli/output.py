@@ -45,8 +45,12 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table; cells are plain text."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, none: str = "") -> None:
+    """A table; cells are plain text. `none` is said instead where there is no row."""
+    rows = list(rows)
+    if none and not rows:
+        say(none)
+        return
     made = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")

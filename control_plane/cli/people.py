@@ -13,7 +13,7 @@ from control_plane.cli.app import app, by, run
 from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import SetArgument, parse
 from control_plane.cli.options import OnlyOrgOption, OrgOption
-from control_plane.cli.output import JsonOption, facts, print_json, say, table
+from control_plane.cli.output import JsonOption, facts, print_json, table
 from control_plane.domain.entities import Entity, Person, PersonKind
 from control_plane.domain.model import Model
 from control_plane.errors import UnknownEntity
@@ -59,11 +59,14 @@ def person_list(org: OnlyOrgOption = None, as_json: JsonOption = False) -> None:
     )
     if as_json:
         print_json([as_json_of(person, PersonOut) for person in found])
-    elif not found:
-        say("No person: 'wirechief person add' makes one.")
     else:
         columns = ("person", "name", "organisation", "kind", "e-mail")
-        table("", columns, ((p.id, p.name, p.org, p.kind.value, p.email or "") for p in found))
+        table(
+            "",
+            columns,
+            ((p.id, p.name, p.org, p.kind.value, p.email or "") for p in found),
+            none="No person: 'wirechief person add' makes one.",
+        )
 
 
 @person_app.command("show")

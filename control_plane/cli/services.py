@@ -61,7 +61,8 @@ def service_list(as_json: JsonOption = False) -> None:
         )
         for s in found
     )
-    table("", ("organisation", "site", "services", "used", "scheduled"), rows)
+    columns = ("organisation", "site", "services", "used", "scheduled")
+    table("", columns, rows, none="No voice service: 'wirechief service add' adds the first ones.")
 
 
 @service_app.command("add")

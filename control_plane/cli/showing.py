@@ -72,7 +72,8 @@ def show_extensions(as_json: JsonOption = False) -> None:
         print_json([extension_as_dict(model, extension, None) for extension in found])
         return
     columns = ("extension", "label", "number", "devices", "DND", "forwards to", "no answer")
-    table("", columns, (_row(model, extension) for extension in found))
+    rows = (_row(model, extension) for extension in found)
+    table("", columns, rows, none="No extension: 'wirechief extension add' makes one.")
 
 
 def pin_lock(extension: Extension) -> str:

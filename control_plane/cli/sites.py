@@ -13,7 +13,7 @@ from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
 from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import MoreArgument, SetArgument, parse
-from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
+from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
 from control_plane.domain.entities import Entity, NumberStatus, Site
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
@@ -35,8 +35,6 @@ def site_list(as_json: JsonOption = False) -> None:
     found = [model.sites[id_] for id_ in sorted(model.sites)]
     if as_json:
         print_json([as_json_of(site, SiteOut) for site in found])
-    elif not found:
-        say("No site: 'wirechief site add' makes one.")
     else:
         numbers = Counter(number.site for number in model.numbers.values())
         free = Counter(n.site for n in model.numbers.values() if n.status is NumberStatus.AVAILABLE)
@@ -45,7 +43,12 @@ def site_list(as_json: JsonOption = False) -> None:
             (s.id, s.name, s.region.value, s.time_zone, s.node, s.trunk or "", numbers[s.id], free[s.id])
             for s in found
         )
-        table("", columns, (tuple(map(str, row)) for row in rows))
+        table(
+            "",
+            columns,
+            (tuple(map(str, row)) for row in rows),
+            none="No site: 'wirechief site add' makes one.",
+        )
 
 
 @site_app.command("show")

@@ -14,7 +14,7 @@ from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
 from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import MoreArgument, parse
-from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
+from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
 from control_plane.domain.entities import Entity, Trunk
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
@@ -38,12 +38,10 @@ def trunk_list(as_json: JsonOption = False) -> None:
     found = [model.trunks[id_] for id_ in sorted(model.trunks)]
     if as_json:
         print_json([as_json_of(trunk, TrunkOut) for trunk in found])
-    elif not found:
-        say("No trunk: 'wirechief trunk add' makes one.")
     else:
         columns = ("trunk", "node", "host", "port", "region", "user name")
         rows = ((t.id, t.node, t.host, str(t.port), t.region.value, t.username or "") for t in found)
-        table("", columns, rows)
+        table("", columns, rows, none="No trunk: 'wirechief trunk add' makes one.")
 
 
 @trunk_app.command("show")

@@ -91,6 +91,9 @@ def test_what_there_is_is_added_shown_changed_and_removed(
 def test_lists_are_tables_and_say_so_when_there_is_nothing(machine: Machine) -> None:
     assert "No person: 'wirechief person add' makes one." in machine.ok("person", "list")
     assert machine.json("person", "list") == []
+    assert "No call group: 'wirechief group add' makes one." in machine.ok("show", "groups")
+    assert "No such number." in machine.ok("number", "list", "--search", "999999")
+    assert "No token: 'wirechief token create' makes one." in machine.ok("token", "list")
     acme = next(line for line in machine.ok("organisation", "list").splitlines() if "acme" in line)
     assert [cell.strip() for cell in acme.strip("│").split("│")] == [
         "acme",
