@@ -17,6 +17,8 @@ _ELEMENT = re.compile(r"[0-9*#+X]|\[[0-9]+(?:-[0-9])?\]")
 _RANGE = re.compile(r"([0-9])-([0-9])")
 _PATTERN = re.compile(rf"(?:{_ELEMENT.pattern})+\.?")
 _DIGITS = "0123456789"
+MAPS_KEPT = 64
+"""Handsets of one organisation at one site have one map, and are rendered one after the other."""
 
 _Keys = frozenset[str]
 
@@ -52,6 +54,11 @@ def digit_map(patterns: Iterable[str]) -> tuple[DigitPattern, ...]:
     Raises:
         UnsafeValue: one is not in the notation.
     """
+    return _digit_map(tuple(patterns))
+
+
+@lru_cache(maxsize=MAPS_KEPT)
+def _digit_map(patterns: tuple[str, ...]) -> tuple[DigitPattern, ...]:
     parsed = [parse_pattern(text) for text in dict.fromkeys(patterns)]
     found: dict[DigitPattern, None] = {}
     for pattern in parsed:
@@ -59,6 +66,7 @@ def digit_map(patterns: Iterable[str]) -> tuple[DigitPattern, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=1024)
 def excluding(text: str, start: str) -> tuple[str, ...]:
     """Patterns for the numbers of one pattern that are longer than `start` and do not begin with it.
 
