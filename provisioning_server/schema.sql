@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) WITHOUT ROWID;
--- meta: 'schema' = '1'; 'sequence' counts every publication, so that a reader sees at once whether to look again.
+-- meta: 'schema' = '2' ('1' had no `contents`); 'sequence' counts every publication, so that a reader sees at once whether to look again.
 --       'realm' is the realm in every ha1 (default 'provisioning').
 --       'sha256' = '1' when every device with an ha1 has an ha1_sha256 too: SHA-256 is offered then.
 --       'upload_key' is the control plane's X25519 public key (64 hex digits), for what handsets send.
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS devices (
 CREATE TABLE IF NOT EXISTS files (
     mac            TEXT NOT NULL,                 -- '' : common to all devices, holds no identity and no secret
     name           TEXT NOT NULL,                 -- as the handset asks, in lower case: looked up without case
-    content        BLOB NOT NULL,
+    content        BLOB,                          -- NULL: it is in `contents` under this etag
     content_type   TEXT NOT NULL,
     etag           TEXT NOT NULL,                 -- hex digest of the content
     secret         INTEGER NOT NULL DEFAULT 0,    -- holds a credential: TLS only unless the device's `plain`
@@ -54,6 +54,15 @@ CREATE TABLE IF NOT EXISTS files (
     -- at the device's own URL, as a handset asks for the same name at both: the bare MAC never gets the other.
     bootstrap      INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (mac, bootstrap, name)
+) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS files_shared ON files (etag) WHERE content IS NULL;
+
+-- What many devices have alike and is no secret, above all directories: once. Only a device's file leads here, so
+-- it stays behind the token; a row that no file names any more is removed with the publication that let it go.
+CREATE TABLE IF NOT EXISTS contents (
+    etag           TEXT PRIMARY KEY,
+    content        BLOB NOT NULL
 ) WITHOUT ROWID;
 
 -- A link handed to a person for a softphone; it works once.

@@ -37,9 +37,14 @@ _BY_MAC = f"{_DEVICES} WHERE mac = ?1"
 _BY_TOKEN = f"{_DEVICES} WHERE token = ?1"
 _BY_PREVIOUS_TOKEN = f"{_DEVICES} WHERE token_previous = ?1"
 _FILE = (
+    "SELECT name, COALESCE(content, (SELECT content FROM contents WHERE contents.etag = files.etag)),"
+    " content_type, etag, secret, bootstrap FROM files WHERE mac = ?1 AND bootstrap = ?2 AND name = ?3"
+)
+_FILE_1 = (
     "SELECT name, content, content_type, etag, secret, bootstrap FROM files"
     " WHERE mac = ?1 AND bootstrap = ?2 AND name = ?3"
 )
+"""For a store that a control plane of schema 1 wrote: handsets get their files while it is being replaced."""
 _LINK = "SELECT token, mac, name, valid_until FROM links WHERE token = ?1"
 
 
@@ -174,8 +179,10 @@ class PublishedStore:
         if known is not None:
             self._files.move_to_end(key)
             return known
-        row = self._one(_FILE, mac, bootstrap, name)
-        return self._kept_file(key, published_file(*row)) if row is not None else None
+        row = self._one(_FILE_1 if self._meta.get("schema") == "1" else _FILE, mac, bootstrap, name)
+        if row is None or row[1] is None:  # what it is to share is gone: somebody was at the store
+            return None
+        return self._kept_file(key, published_file(*row))
 
     def link(self, digest: str) -> Link | None:
         """The link whose token has this SHA-256."""

@@ -77,7 +77,7 @@ class Publisher:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.executescript(SCHEMA.read_text())
-        self.set_meta(schema="1", sequence="0", realm=REALM, sha256="1")
+        self.set_meta(schema="2", sequence="0", realm=REALM, sha256="1")
 
     def close(self) -> None:
         self._connection.close()

@@ -27,7 +27,7 @@ T = TypeVar("T")
 Row = tuple[object, ...]
 
 BUSY_S = 5.0
-SCHEMA = "1"
+SCHEMA = "2"
 _COLUMNS = (
     "vendor", "family", "model", "state", "token", "token_previous", "auth", "user", "ha1", "user_previous",
     "ha1_previous", "ha1_sha256", "ha1_sha256_previous", "allowed", "plain", "certificate", "window_id",
@@ -41,7 +41,31 @@ _PUT_FILE = (
     "INSERT OR REPLACE INTO files (mac, name, content, content_type, etag, secret, bootstrap) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_FILES = "SELECT mac, name, content, content_type, secret, bootstrap, etag FROM files"
+_PUT_CONTENT = (
+    "INSERT INTO contents (etag, content) VALUES (?, ?) ON CONFLICT (etag) "
+    "DO UPDATE SET content = excluded.content WHERE contents.content IS NOT excluded.content"
+)
+"""Written where it is not there, or where somebody changed it."""
+_FILES = (
+    "SELECT mac, name, COALESCE(files.content, contents.content), content_type, secret, bootstrap, "
+    "files.etag FROM files LEFT JOIN contents ON files.content IS NULL AND contents.etag = files.etag"
+)
+_SHARED_OF = "SELECT DISTINCT etag FROM files WHERE mac = ? AND content IS NULL"
+_DROP_CONTENT = (
+    "DELETE FROM contents WHERE etag = ?1 "
+    "AND NOT EXISTS (SELECT 1 FROM files WHERE etag = ?1 AND content IS NULL)"
+)
+SHARED_BYTES = 1024
+"""What is no secret and longer than this is kept once for all devices that have it alike."""
+_FROM_1 = """
+BEGIN IMMEDIATE;
+ALTER TABLE files RENAME TO files_before;
+{schema}
+INSERT INTO files SELECT * FROM files_before;
+DROP TABLE files_before;
+UPDATE meta SET value = '2' WHERE key = 'schema';
+COMMIT;
+"""
 _DEVICES = f"SELECT mac, {', '.join(_COLUMNS)} FROM devices"  # noqa: S608 - names of ours
 _ONCE = 500
 """Names in one question; SQLite takes more, but each needs a place."""
@@ -112,7 +136,8 @@ class PublishedFile:
             db.execute("PRAGMA journal_mode = WAL")
             # After a power cut the newest publications may be gone, and the next audit writes them again.
             db.execute("PRAGMA synchronous = NORMAL")
-            db.executescript((files("provisioning_server") / "schema.sql").read_text(encoding="utf-8"))
+            schema = (files("provisioning_server") / "schema.sql").read_text(encoding="utf-8")
+            db.executescript(_FROM_1.format(schema=schema) if _is_of_1(db) else schema)
             rows = [("schema", SCHEMA), ("realm", self._realm)]
             if dict(db.execute("SELECT key, value FROM meta WHERE key IN ('schema', 'realm')")) != dict(rows):
                 db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
@@ -137,9 +162,17 @@ def _offer_sha256(db: sqlite3.Connection) -> None:
         )
 
 
+def _is_of_1(db: sqlite3.Connection) -> bool:
+    """Whether it was made when every file had its content with it. Nothing has to be published anew."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
+        return False
+    return bool(db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == ("1",))
+
+
 def _replace(db: sqlite3.Connection, texts: Mapping[str, str | None]) -> None:
     with db:  # commits, or rolls back when anything is raised
         db.execute("BEGIN IMMEDIATE")
+        let_go = {row for name in texts for row in db.execute(_SHARED_OF, (name,))}
         for name in texts:
             if name.startswith(COMMON):
                 db.execute("DELETE FROM files WHERE mac = '' AND name = ?", (name.removeprefix(COMMON),))
@@ -151,19 +184,21 @@ def _replace(db: sqlite3.Connection, texts: Mapping[str, str | None]) -> None:
             if text is not None:
                 _put(db, "" if name.startswith(COMMON) else name, publication_of(text))
         _offer_sha256(db)
+        db.executemany(_DROP_CONTENT, let_go)
         _count_up(db)
 
 
 def _put(db: sqlite3.Connection, mac: str, publication: Publication) -> None:
     if mac:
         db.execute(_PUT_DEVICE, (mac, *(publication.device.get(column) for column in _COLUMNS)))
-    db.executemany(
-        _PUT_FILE,
-        [
-            (mac, f.name.lower(), f.content, f.content_type, etag(f.content), int(f.secret), int(f.bootstrap))
-            for f in publication.files
-        ],
-    )
+    for file in publication.files:
+        tag, own = etag(file.content), True
+        if mac and not file.secret and not file.bootstrap and len(file.content) > SHARED_BYTES:
+            db.execute(_PUT_CONTENT, (tag, file.content))
+            own = False
+        content = file.content if own else None
+        flags = int(file.secret), int(file.bootstrap)
+        db.execute(_PUT_FILE, (mac, file.name.lower(), content, file.content_type, tag, *flags))
 
 
 def _read(db: sqlite3.Connection, names: Collection[str] | None) -> dict[str, str]:

@@ -15,16 +15,26 @@ from control_plane.errors import PublishingFailed
 from control_plane.ports import PublishedStore
 from control_plane.render.handsets.publication import Publication, publication_of, version_of
 from control_plane.render.handsets.setup import HandsetFile
+from provisioning_server.store import PublishedStore as ReadStore
 from tests.contract.fake_published import FakePublished
 
 MAC, OTHER = "805ec0123456", "805ec0123457"
 
 
-def publication(mac: str = MAC, content: bytes = b"account.1.password = x\n", token: str = "a" * 64) -> str:
+DIRECTORY = b"<directory>" + b"<entry/>" * 500 + b"</directory>"
+
+
+def publication(
+    mac: str = MAC,
+    content: bytes = b"account.1.password = x\n",
+    token: str = "a" * 64,
+    directory: bytes = DIRECTORY,
+) -> str:
     files = (
         HandsetFile(f"{mac}.cfg", content, "text/plain", secret=True),
         HandsetFile(f"{mac}.cfg", b"bootstrap", "text/plain", bootstrap=True),
         HandsetFile("logo.bin", b"\xff\x00\xfe", "application/octet-stream"),
+        HandsetFile("directory.xml", directory, "application/xml"),
     )
     row = {
         "vendor": "yealink", "family": "yealink-t", "model": "SIP-T54W", "state": "enabled", "token": token,
@@ -130,6 +140,8 @@ async def test_all_of_a_write_or_nothing(file: tuple[PublishedFile, Path]) -> No
         "UPDATE files SET etag = 'x'",
         "UPDATE devices SET state = 'disabled'",
         "DELETE FROM files WHERE bootstrap = 1",
+        "UPDATE contents SET content = 'evil'",
+        "DELETE FROM contents",
         "DELETE FROM devices",
         "INSERT INTO files (mac, name, content, content_type, etag) SELECT mac, 1, 2, 3, 4 FROM devices",
     ],
@@ -139,6 +151,70 @@ async def test_every_edit_by_somebody_else_is_seen(file: tuple[PublishedFile, Pa
     await published.replace({MAC: publication()})
     edit(path, statement)
     assert await published.read() != {MAC: publication()}
+    await published.replace({MAC: publication()})
+    assert await published.read() == {MAC: publication()}, "and mended"
+
+
+def contents(path: Path) -> list[bytes]:
+    """What is shared."""
+    with closing(sqlite3.connect(path)) as reader:
+        return [row[0] for row in reader.execute("SELECT content FROM contents ORDER BY content")]
+
+
+async def test_what_devices_have_alike_is_there_once_and_goes_with_the_last(
+    file: tuple[PublishedFile, Path],
+) -> None:
+    published, path = file
+    texts = {MAC: publication(), OTHER: publication(OTHER, token="b" * 64)}
+    await published.replace(texts)
+    assert contents(path) == [DIRECTORY], "no secret, no bootstrap, nothing small"
+    assert await published.read() == texts
+    renamed = publication(directory=DIRECTORY + b"<!-- -->")
+    await published.replace({MAC: renamed})
+    assert contents(path) == [DIRECTORY, DIRECTORY + b"<!-- -->"]
+    await published.replace({OTHER: None})
+    assert contents(path) == [DIRECTORY + b"<!-- -->"]
+    assert await published.read() == {MAC: renamed}
+    await published.replace({MAC: None})
+    assert contents(path) == []
+
+
+async def test_a_store_of_the_schema_before_is_taken_over_with_all_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    made = PublishedFile(path, "realm")
+    texts = {MAC: publication(), "common/y000000000096.cfg": COMMON}
+    await made.replace(texts)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    await made.add_link("secret-token", MAC, "app.xml", until)
+    await made.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(
+            "CREATE TABLE old (mac TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL,"
+            " content_type TEXT NOT NULL, etag TEXT NOT NULL, secret INTEGER NOT NULL DEFAULT 0,"
+            " bootstrap INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mac, bootstrap, name)) WITHOUT ROWID;"
+            "INSERT INTO old SELECT mac, name, COALESCE(content, (SELECT content FROM contents"
+            " WHERE contents.etag = files.etag)), content_type, etag, secret, bootstrap FROM files;"
+            "DROP TABLE files; DROP TABLE contents; ALTER TABLE old RENAME TO files;"
+            "UPDATE meta SET value = '1' WHERE key = 'schema';"
+        )
+    before = ReadStore(path)
+    before.refresh()
+    served = before.file(MAC, "directory.xml")
+    assert served is not None and served.content == DIRECTORY, "served while the control plane is not there"
+    before.close()
+    again = PublishedFile(path, "realm")
+    assert await again.read() == texts
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("SELECT count(*) FROM links").fetchone() == (1,)
+    await again.replace({MAC: publication()})
+    assert contents(path) == [DIRECTORY]
+    after = ReadStore(path)
+    after.refresh()
+    shared = after.file(MAC, "directory.xml")
+    assert shared is not None and shared.content == DIRECTORY
+    assert after.file(OTHER, "directory.xml") is None, "it is its devices' alone"
+    after.close()
+    await again.close()
 
 
 async def test_the_file_is_for_its_owner_and_a_reader_never_waits(file: tuple[PublishedFile, Path]) -> None:
@@ -149,7 +225,7 @@ async def test_the_file_is_for_its_owner_and_a_reader_never_waits(file: tuple[Pu
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reader:
         assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         meta = dict(reader.execute("SELECT key, value FROM meta"))
-    assert (meta["schema"], meta["realm"], meta["sequence"]) == ("1", "realm", "1")
+    assert (meta["schema"], meta["realm"], meta["sequence"]) == ("2", "realm", "1")
 
 
 async def test_a_store_removed_under_us_is_made_anew(file: tuple[PublishedFile, Path]) -> None:
