@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,103 +15,41 @@ from tests.handsets.boot import Asking, Boot, BootFailed, Fetch, Provisioning
 from tests.handsets.told import OTHER, Files, Limits, Reader, Told, ToldKey, ToldLine, accounts_of
 
 # Grandstream's HT80x 1.0.10.6, HT81x 1.0.63.3 and GXP21xx 1.0.9.127 templates, account by account.
-_GXP: tuple[dict[str, Any], ...] = (
-    {
-        "active": 271,
-        "name": 270,
-        "server": 47,
-        "proxy": 48,
-        "user": 35,
-        "auth": 36,
-        "pass": 34,
-        "shown": 3,
-        "expiry": 32,
-        "mwi": 99,
-        "vm": 33,
-        "transport": 130,
-        "srtp": 183,
-        "plan": 290,
-        "dtmf": (2301, 2302, 2303),
-        "codecs": (57, 58, 59, 60, 61, 62, 46, 98),
-        "unregister": 81,
-    },
-    {
-        "active": 401,
-        "name": 417,
-        "server": 402,
-        "proxy": 403,
-        "user": 404,
-        "auth": 405,
-        "pass": 406,
-        "shown": 407,
-        "expiry": 412,
-        "mwi": 415,
-        "vm": 426,
-        "transport": 448,
-        "srtp": 443,
-        "plan": 459,
-        "dtmf": (2401, 2402, 2403),
-        "codecs": (451, 452, 453, 454, 455, 456, 457, 458),
-        "unregister": 411,
-    },
-    {
-        "active": 501,
-        "name": 517,
-        "server": 502,
-        "proxy": 503,
-        "user": 504,
-        "auth": 505,
-        "pass": 506,
-        "shown": 507,
-        "expiry": 512,
-        "mwi": 515,
-        "vm": 526,
-        "transport": 548,
-        "srtp": 543,
-        "plan": 559,
-        "dtmf": (2501, 2502, 2503),
-        "codecs": (551, 552, 553, 554, 555, 556, 557, 558),
-        "unregister": 511,
-    },
-)
-_HT: tuple[dict[str, Any], ...] = (
-    {
-        "active": 271,
-        "server": 47,
-        "proxy": 48,
-        "user": 35,
-        "auth": 36,
-        "pass": 34,
-        "shown": 3,
-        "expiry": 32,
-        "mwi": 99,
-        "transport": 130,
-        "srtp": 183,
-        "plan": 4200,
-        "ht_dtmf": 850,
-        "waiting": 91,
-        "codecs": (57, 58, 59, 60, 61, 62, 46),
-        "unregister": 81,
-    },
-    {
-        "active": 401,
-        "server": 747,
-        "proxy": 748,
-        "user": 735,
-        "auth": 736,
-        "pass": 734,
-        "shown": 703,
-        "expiry": 732,
-        "mwi": 709,
-        "transport": 830,
-        "srtp": 443,
-        "plan": 4201,
-        "ht_dtmf": 860,
-        "waiting": 791,
-        "codecs": (757, 758, 759, 760, 761, 762, 814),
-        "unregister": 752,
-    },
-)
+_COLUMNS = (
+    "active", "server", "proxy", "user", "auth", "pass", "shown", "expiry", "mwi", "transport", "srtp",
+    "plan", "unregister",
+)  # fmt: skip
+
+
+def _account(numbers: tuple[int, ...], codecs: Iterable[int], **more: object) -> dict[str, Any]:
+    """One account by what its P-values mean."""
+    return {**dict(zip(_COLUMNS, numbers, strict=True)), "codecs": tuple(codecs), **more}
+
+
+_GXP = (
+    _account(
+        (271, 47, 48, 35, 36, 34, 3, 32, 99, 130, 183, 290, 81),
+        (57, 58, 59, 60, 61, 62, 46, 98), name=270, vm=33, dtmf=(2301, 2302, 2303),
+    ),
+    _account(
+        (401, 402, 403, 404, 405, 406, 407, 412, 415, 448, 443, 459, 411),
+        range(451, 459), name=417, vm=426, dtmf=(2401, 2402, 2403),
+    ),
+    _account(
+        (501, 502, 503, 504, 505, 506, 507, 512, 515, 548, 543, 559, 511),
+        range(551, 559), name=517, vm=526, dtmf=(2501, 2502, 2503),
+    ),
+)  # fmt: skip
+_HT = (
+    _account(
+        (271, 47, 48, 35, 36, 34, 3, 32, 99, 130, 183, 4200, 81),
+        (57, 58, 59, 60, 61, 62, 46), ht_dtmf=850, waiting=91,
+    ),
+    _account(
+        (401, 747, 748, 735, 736, 734, 703, 732, 709, 830, 443, 4201, 752),
+        (757, 758, 759, 760, 761, 762, 814), ht_dtmf=860, waiting=791,
+    ),
+)  # fmt: skip
 _TRANSPORTS = {"0": Transport.UDP, "1": Transport.TCP, "2": Transport.TLS}
 _SRTP = {"0": Srtp.OFF, "1": Srtp.OPTIONAL, "2": Srtp.REQUIRED}
 _CODECS = {"0": Codec.PCMU, "8": Codec.PCMA, "9": Codec.G722, "123": Codec.OPUS}

@@ -6,7 +6,7 @@ and GRP261x, and a dictionary of P-values per account): single lists are known t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from control_plane.domain.extension import Transport
 from control_plane.errors import UnsafeValue
@@ -30,6 +30,8 @@ from control_plane.render.handsets.setup import (
     Srtp,
 )
 from control_plane.render.handsets.units import minutes
+
+Renderer = Callable[[HandsetSetup, CatalogueModel], tuple[HandsetFile, ...]]
 
 ANY_NUMBER = "{ [*x]+ }"
 PHONEBOOK = "phonebook.xml"
@@ -181,66 +183,31 @@ _BOOT = (
     Step("cfg{model_lower}.xml", stop_if_found=True),
     Step("cfg.xml"),
 )
-_FETCHES = (Fetch.HTTPS, Fetch.HTTP, Fetch.TFTP)
-_RESYNC, _REBOOT = "resync", "check-sync;reboot=true"
 _ALL = frozenset(FEATURES) - {"custom_ca"}
 _ADAPTER = _ALL - {"blf", "speed_dial", "phonebook", "emergency"}
 
 
-def _user_agent(models: str) -> str:
-    return rf"Grandstream Model HW {models}\w*(?:\s+\[?V[^ ]+\]?)? SW [\d.]+ DevId [0-9a-f]{{12}}"
+def _family(family_id: str, title: str, models: str, render: Renderer, supports: frozenset[str]) -> Family:
+    """`models`: a regular expression of how their names begin."""
+    agent = rf"Grandstream Model HW {models}\w*(?:\s+\[?V[^ ]+\]?)? SW [\d.]+ DevId [0-9a-f]{{12}}"
+    return Family(
+        id=f"grandstream_{family_id}",
+        vendor="grandstream",
+        title=f"Grandstream {title}",
+        login=HttpLogin.DIGEST,
+        fetches=(Fetch.HTTPS, Fetch.HTTP, Fetch.TFTP),
+        resync="resync",
+        reboot="check-sync;reboot=true",
+        user_agent=agent,
+        boot=_BOOT,
+        render=render,
+        supports=supports,
+    )
 
 
-GXP = Family(
-    id="grandstream_gxp",
-    vendor="grandstream",
-    title="Grandstream GXP16xx",
-    login=HttpLogin.DIGEST,
-    fetches=_FETCHES,
-    resync=_RESYNC,
-    reboot=_REBOOT,
-    user_agent=_user_agent("GXP16"),
-    boot=_BOOT,
-    render=_render_gxp,
-    supports=_ALL - {"emergency"},
+FAMILIES = (
+    _family("gxp", "GXP16xx", "GXP16", _render_gxp, _ALL - {"emergency"}),
+    _family("grp", "GRP26xx and GXP21xx", "G(?:RP26|XP21)", _render_grp, _ALL),
+    _family("ht", "HT, one account a port", "HT", _render_ht, _ADAPTER),
+    _family("ht_profile", "HT, two profiles for all ports", "HT", _render_ht_profile, _ADAPTER),
 )
-GRP = Family(
-    id="grandstream_grp",
-    vendor="grandstream",
-    title="Grandstream GRP26xx and GXP21xx",
-    login=HttpLogin.DIGEST,
-    fetches=_FETCHES,
-    resync=_RESYNC,
-    reboot=_REBOOT,
-    user_agent=_user_agent("G(?:RP26|XP21)"),
-    boot=_BOOT,
-    render=_render_grp,
-    supports=_ALL,
-)
-HT = Family(
-    id="grandstream_ht",
-    vendor="grandstream",
-    title="Grandstream HT, one account a port",
-    login=HttpLogin.DIGEST,
-    fetches=_FETCHES,
-    resync=_RESYNC,
-    reboot=_REBOOT,
-    user_agent=_user_agent("HT"),
-    boot=_BOOT,
-    render=_render_ht,
-    supports=_ADAPTER,
-)
-HT_PROFILE = Family(
-    id="grandstream_ht_profile",
-    vendor="grandstream",
-    title="Grandstream HT, two profiles for all ports",
-    login=HttpLogin.DIGEST,
-    fetches=_FETCHES,
-    resync=_RESYNC,
-    reboot=_REBOOT,
-    user_agent=_user_agent("HT"),
-    boot=_BOOT,
-    render=_render_ht_profile,
-    supports=_ADAPTER,
-)
-FAMILIES = (GXP, GRP, HT, HT_PROFILE)

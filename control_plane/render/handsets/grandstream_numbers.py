@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +65,35 @@ def _gxp(base: int, extra: int) -> Account:
     )
 
 
+_FIRST = Account(
+    active=271,
+    server=47,
+    outbound_proxy=48,
+    user=35,
+    auth=36,
+    password=34,
+    display=3,
+    register=31,
+    unregister_on_reboot=81,
+    expiry_minutes=32,
+    nat=52,
+    mwi=99,
+    srtp=183,
+    transport=130,
+    codecs=(57, 58, 59, 60, 61, 62, 46),
+    dial_plan=290,
+    sips=2329,
+)
+"""What telephones and adapters have alike."""
 GXP_ACCOUNTS = (
-    Account(
-        active=271,
-        server=47,
-        outbound_proxy=48,
-        user=35,
-        auth=36,
-        password=34,
-        display=3,
-        register=31,
-        unregister_on_reboot=81,
-        expiry_minutes=32,
-        nat=52,
-        mwi=99,
+    replace(
+        _FIRST,
         name=270,
         voicemail=33,
-        srtp=183,
-        transport=130,
-        codecs=(57, 58, 59, 60, 61, 62, 46, 98),
-        dial_plan=290,
+        codecs=(*_FIRST.codecs, 98),
         dtmf_audio=2301,
         dtmf_rtp=2302,
         dtmf_info=2303,
-        sips=2329,
     ),
     _gxp(400, 2400),
     _gxp(500, 2500),
@@ -98,27 +103,7 @@ GXP_ACCOUNTS = (
 )
 
 HT_ACCOUNTS = (
-    Account(
-        active=271,
-        server=47,
-        outbound_proxy=48,
-        user=35,
-        auth=36,
-        password=34,
-        display=3,
-        register=31,
-        unregister_on_reboot=81,
-        expiry_minutes=32,
-        nat=52,
-        mwi=99,
-        srtp=183,
-        transport=130,
-        codecs=(57, 58, 59, 60, 61, 62, 46),
-        dial_plan=4200,
-        dtmf=(850, 851, 852),
-        call_waiting_off=91,
-        sips=2329,
-    ),
+    replace(_FIRST, dial_plan=4200, dtmf=(850, 851, 852), call_waiting_off=91),
     Account(
         active=401,
         server=747,
