@@ -15,7 +15,7 @@ from typing import Final
 
 from control_plane.apply.handsets import JOURNAL, Forget
 from control_plane.domain.entities import Leftover
-from control_plane.domain.model import Model
+from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import AsteriskError, StoreError
 from control_plane.ports import NodeLink, Store, VoicemailBoxes
 
@@ -25,6 +25,9 @@ CONTACTS: Final = "registrar/contact"
 """Rows `registrar/contact/<aor>;@<hash>` (res_pjsip_registrar.c)."""
 OUTBOXES: Final = ("outbox", "outbox-failed")
 """Rows whose value has organisation and extension as its second and third field."""
+
+TURNS: Final = "turn"
+"""Rows `turn/<org>/<group>`: the member round robin began with last, written by calls."""
 
 RETRY_S: Final = 10.0
 
@@ -64,6 +67,7 @@ class Erasure:
         self._again_s = again_s
         self._seen = -1
         self._tried: dict[Key, _Tried] = {}
+        self._groups: frozenset[ExtensionId] | None = None  # None: what is left of earlier ones is not known
 
     async def look(self, revision: int) -> None:
         """Erase what the model of `revision` has for it; what fails now is tried again later.
@@ -80,9 +84,19 @@ class Erasure:
             self._tried = {key: tried for key, tried in self._tried.items() if due.get(key) == tried.left}
             for key, left in due.items():
                 await self._take_step(model, key, left)
+            await self._forget_turns(frozenset(model.call_groups))
             self._seen = revision
         except (AsteriskError, StoreError) as exc:
             logger.warning("node %s: what removed extensions left is not erased yet: %s", self._node, exc)
+
+    async def _forget_turns(self, groups: frozenset[ExtensionId]) -> None:
+        """Erase the turns of groups that are gone; those of the others are the calls' to write."""
+        if self._groups is None or self._groups - groups:
+            rows = await self._link.read_rows(TURNS)
+            gone = [row for row in rows if tuple(row.split("/")[1:]) not in groups]
+            if gone:
+                await self._link.delete_rows(gone)
+        self._groups = groups
 
     async def waiting(self, org: str) -> str | None:
         """Why something that an organisation's removed extensions left may still be there; None: it is not.

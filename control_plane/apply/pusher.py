@@ -26,12 +26,13 @@ from control_plane.apply.holdings import Holdings, read_holdings
 from control_plane.apply.ledger import Ledger
 from control_plane.apply.outcome import Applied
 from control_plane.apply.pushed import PushedRecord
+from control_plane.apply.repairs import Repairs
 from control_plane.apply.taskbook import Standing, TaskBook
 from control_plane.domain.model import ExtensionId
 from control_plane.errors import DomainError, StalePlan
 from control_plane.plan.plan import Plan, without_mass_removal
 from control_plane.plan.steps import VOICEMAIL_MODULE
-from control_plane.ports import Clock, NodeLink, PhonePins, Store
+from control_plane.ports import Clock, NodeLink, PhonePins, Store, TaskStore
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, UnitKind
 from control_plane.render.units import DIALPLAN_FILE
 
@@ -79,10 +80,12 @@ class Pusher:
         exclusive: Exclusive,
         pins: PhonePins,
         clock: Clock,
+        tasks: TaskStore | None = None,
     ) -> None:
         self.node = node
         self.ledger = Ledger(node)
         self.book = TaskBook(clock)
+        self._repairs = Repairs(node, tasks, clock)
         self.record = PushedRecord(store, node, self.book)
         self.last_applied: Applied | None = None
         self.unreadable: str | None = None
@@ -140,12 +143,19 @@ class Pusher:
                 case Push.NOTHING:
                     applied = None
                 case Push.UNASKED:
-                    applied = await self._run(self._cautious(plan))
+                    applied = await self._settle(self._cautious(plan))
                 case Push.ALL:
                     self.held_back = 0
-                    applied = await self._run(plan)
+                    applied = await self._settle(plan)
             self._settle_tasks()
             return plan, applied
+
+    async def _settle(self, plan: Plan) -> Applied | None:
+        """Run the plan of an audit; what it puts right that the model did not change is a task."""
+        await self._repairs.begin(plan)
+        applied = await self._run(plan)
+        await self._repairs.note(applied)
+        return applied
 
     async def follow(self, *, push: bool) -> Applied | None:
         """Push what the model changed since the last turn; what became of it, None when nothing was sent."""

@@ -25,7 +25,7 @@ from control_plane.apply.triggers import Triggers
 from control_plane.errors import ControlPlaneError, Unreachable
 from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
-from control_plane.ports import Clock, LinkState, NodeLink, PhonePins, Store, VoicemailBoxes
+from control_plane.ports import Clock, LinkState, NodeLink, PhonePins, Store, TaskStore, VoicemailBoxes
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class Reconciler:
         exclusive: Exclusive = nullcontext,
         pins: PhonePins = NO_PINS,
         boxes: VoicemailBoxes = NO_BOXES,
+        tasks: TaskStore | None = None,
         jitter: random.Random | None = None,
     ) -> None:
         self.node = node
@@ -57,7 +58,7 @@ class Reconciler:
         self._store = store
         self._options = options or Options()
         self._jitter = jitter or random.Random()
-        self._pusher = Pusher(node, link, store, intake, exclusive, pins, clock)
+        self._pusher = Pusher(node, link, store, intake, exclusive, pins, clock, tasks)
         self._confirmation = Confirmation(node, store, intake.confirm)
         self._erasure = Erasure(node, link, store, intake.forget, boxes, self._options.erase_again_s)
         self._triggers = Triggers()

@@ -192,6 +192,7 @@ class Wiring:
             exclusive=exclusive_on(self.state_dir, self.settings.node),
             pins=self.spool,
             boxes=self.spool,
+            tasks=store,
         )
 
 

@@ -35,6 +35,7 @@ class TaskKind(StrEnum):
     PUSH = "push"  # a change of the model into Asterisk
     HANDSET = "handset"  # something asked of a handset
     DECOMMISSION = "decommission"  # an occupier leaves (R34)
+    REPAIR = "repair"  # what somebody or something changed in Asterisk is put right
 
 
 class TaskState(StrEnum):

@@ -119,7 +119,7 @@ def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
         partial(confirm_numbers, store, NumberPolicy(clock)),
     )
     return NodePorts(
-        Reconciler(NODE, node, store, intake, clock),
+        Reconciler(NODE, node, store, intake, clock, tasks=store),
         Guard(node, store, clock, node=NODE, policy=Policy()),
         Outbox(node, store, clock, node=NODE, mailer=None, recordings=VoicemailSpool(spool)),
         node,

@@ -152,3 +152,42 @@ async def test_a_tenant_sees_and_retries_the_tasks_of_his_own(api: Api, node: Fa
     node.faults.refuse_keys.clear()
     await api.ok("POST", f"/tasks/{task}/retry", 202, headers=mine)
     await in_state(api, task, "done")
+
+
+async def repairs(api: Api) -> list[Json]:
+    found: list[Json] = (await api.ok("GET", "/tasks?kind=repair")).json()["items"]
+    return found
+
+
+async def test_what_somebody_changed_in_asterisk_is_put_right_as_a_task(api: Api, node: FakeNode) -> None:
+    await api.ok("PATCH", E100, json={"dnd": True})
+    await pushed(api)
+    before = await repairs(api)
+    node.rows[DND] = "edited"
+    await api.ok("POST", "/nodes/lab/apply")
+    task, *others = await repairs(api)
+    assert others == before
+    assert (task["state"], task["actor"], task["node"]) == ("done", "control plane", "lab")
+    assert task["objects"] == [{"kind": "node", "key": "lab"}, {"kind": "extension", "key": "acme/100"}]
+    (step,) = (await api.ok("GET", f"/tasks/{task['id']}")).json()["steps"]
+    assert (step["drift"], step["outcome"]) == ("edited", "done")
+    await api.ok("POST", "/nodes/lab/apply")
+    assert await repairs(api) == [task, *before], "nothing to put right, no task"
+
+
+async def test_a_repair_that_fails_is_one_task_until_it_succeeds(api: Api, node: FakeNode) -> None:
+    await api.ok("PATCH", E100, json={"dnd": True})
+    await pushed(api)
+    known = {task["id"] for task in await repairs(api)}
+    node.rows[DND] = "edited"
+    node.faults.refuse_keys.add(DND)
+    for _ in range(2):
+        await api.ok("POST", "/nodes/lab/apply")
+    (task,) = [found for found in await repairs(api) if found["id"] not in known]
+    assert (task["state"], task["retry"]) == ("failed", True)
+    assert "as the test said" in task["error"]
+    node.faults.refuse_keys.clear()
+    await api.ok("POST", f"/tasks/{task['id']}/retry", 202)
+    done = await in_state(api, task["id"], "done")
+    assert done["attempts"] >= 2
+    assert len({found["id"] for found in await repairs(api)} - known) == 1

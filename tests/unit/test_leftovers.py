@@ -12,6 +12,7 @@ from control_plane.ports import VoicemailBoxes
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import create_device
 from control_plane.service.extensions import create_extension, delete_extension
+from control_plane.service.groups import create_group, delete_group
 from control_plane.service.number_life import forget_leftovers
 from control_plane.service.writing import By
 from tests.contract.fake_node import FakeNode
@@ -176,3 +177,25 @@ async def test_an_extension_that_was_there_for_a_moment_is_erased_at_once(world:
     await world.look()
     assert world.boxes.erased == ["acme/103", "acme/103"]
     assert await world.erasure.waiting("acme") is None
+
+
+async def test_the_turn_of_a_group_goes_with_the_group_and_no_other(world: World) -> None:
+    for key in ("900", "901"):
+        group = {"org": "acme", "key": key, "site": "singapore", "members": ["101", "102"]}
+        await create_group(world.store, BY, group)
+    await world.look()
+    await world.node.put_rows([("turn/acme/900", "101"), ("turn/acme/901", "102")])
+    await world.look()
+    await delete_group(world.store, BY, ("acme", "900"))
+    await world.look()
+    assert await rows_of(world, "turn") == {"turn/acme/901": "102"}
+
+
+async def test_turns_of_groups_that_went_while_nobody_looked_are_found(world: World) -> None:
+    await world.node.put_rows([("turn/acme/900", "101")])
+    await world.look()
+    assert await rows_of(world, "turn") == {}
+    await world.node.put_rows([("turn/acme/900", "101")])
+    await create_group(world.store, BY, {"org": "acme", "key": "901", "site": "singapore"})
+    await world.look()
+    assert await rows_of(world, "turn") == {"turn/acme/900": "101"}, "rows are read only when a group went"

@@ -159,3 +159,13 @@ async def test_an_entity_is_read_with_its_version(store: MemoryStore) -> None:
     assert model.extensions["acme", "100"].dnd
     with pytest.raises(UnknownEntity):
         await model_with_version(store, EntityKind.EXTENSION, ("acme", "999"))
+
+
+async def test_whose_a_person_s_id_is_stays_untold(store: MemoryStore) -> None:
+    await create_organisation(store, BY, {"id": "globex", "name": "Globex"})
+    await create_person(store, BY, {"id": "ada", "org": "globex", "name": "Ada"})
+    with pytest.raises(Conflict) as refused:
+        await create_person(store, BY, {"id": "ada", "org": "acme", "name": "Ada"})
+    assert str(refused.value) == "id: ada is not available: choose another, such as acme-ada."
+    with pytest.raises(Conflict, match="person ada exists already"):
+        await create_person(store, BY, {"id": "ada", "org": "globex", "name": "Ada"})
