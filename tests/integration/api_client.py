@@ -25,6 +25,7 @@ from control_plane.apply.publisher import Publisher
 from control_plane.apply.reconciler import Reconciler
 from control_plane.bootstrap.wiring import PROVISIONING_REALM
 from control_plane.observe.attacks import Policy
+from control_plane.ports import TaskStore
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
@@ -110,7 +111,7 @@ class Api:
         return body
 
 
-def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
+def node_ports(store: SqlStore, node: FakeNode, spool: Path, tasks: TaskStore | None = None) -> NodePorts:
     """What runs for a node, not running: a test asks it for plans and pushes."""
     clock = WallClock()
     intake = Intake(
@@ -119,7 +120,7 @@ def node_ports(store: SqlStore, node: FakeNode, spool: Path) -> NodePorts:
         partial(confirm_numbers, store, NumberPolicy(clock)),
     )
     return NodePorts(
-        Reconciler(NODE, node, store, intake, clock, tasks=store),
+        Reconciler(NODE, node, store, intake, clock, tasks=tasks),
         Guard(node, store, clock, node=NODE, policy=Policy()),
         Outbox(node, store, clock, node=NODE, mailer=None, recordings=VoicemailSpool(spool)),
         node,
@@ -148,7 +149,9 @@ async def demo_api(directory: Path, node: FakeNode | None = None) -> AsyncIterat
             api = Api(store, {})
         else:
             api = Api(
-                store, {NODE: node_ports(store, node, directory)}, publishing_ports(store, node, directory)
+                store,
+                {NODE: node_ports(store, node, directory, store)},
+                publishing_ports(store, node, directory),
             )
         async with api.client:
             yield api
