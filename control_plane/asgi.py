@@ -21,7 +21,8 @@ from fastapi import FastAPI
 
 from control_plane.adapters.engine import Listener, require_free
 from control_plane.adapters.passwords import Argon2Passwords
-from control_plane.api import ApiPorts, create_app
+from control_plane.api.app import create_app
+from control_plane.api.context import ApiPorts
 from control_plane.api.nodes import NodePorts
 from control_plane.bootstrap.plane import ControlPlane, running
 from control_plane.bootstrap.process import version

@@ -1,6 +1,5 @@
-"""The REST API under /api/v1: thin edges over the use cases."""
+"""The REST API under /api/v1: thin edges over the use cases.
 
-from control_plane.api.app import create_app
-from control_plane.api.context import ApiPorts
-
-__all__ = ["ApiPorts", "create_app"]
+Nothing is imported here: commands use the shapes of answers without the framework, whose import takes
+longer than most of them run.
+"""

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from control_plane.adapters.passwords import Argon2Passwords
 from control_plane.adapters.published import JournalFile, PublishedFile
 from control_plane.adapters.voicemail import VoicemailSpool
-from control_plane.api import ApiPorts, create_app
+from control_plane.api.app import create_app
+from control_plane.api.context import ApiPorts
 from control_plane.api.nodes import NodePorts
 from control_plane.apply.guard import Guard
 from control_plane.apply.handset_files import HandsetFiles

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from control_plane.api import ApiPorts, create_app
+from control_plane.api.app import create_app
+from control_plane.api.context import ApiPorts
 from control_plane.service.devices import SipAddress
 from control_plane.service.number_policy import NumberPolicy
 from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks, memory_logins

@@ -20,7 +20,8 @@ import pytest
 from fastapi import APIRouter
 from pydantic import SecretStr
 
-from control_plane.api import ApiPorts, create_app
+from control_plane.api.app import create_app
+from control_plane.api.context import ApiPorts
 from control_plane.api.rights import OPEN, OPERATOR_READS, READ, RULES, TENANT_READS, Rule, require_rules
 from control_plane.domain.accounts import Account, Role, Scope, Token
 from control_plane.domain.entities import (
