@@ -14,7 +14,7 @@ from control_plane.domain.model import Model
 from control_plane.render.artefacts import Holder, Rendered
 from control_plane.render.dialplan import node_dialplan
 from control_plane.render.mailboxes import MAILBOX_FILES, place_of
-from control_plane.render.pjsip import DEVICE, TRUNK, device_values, trunk_values
+from control_plane.render.pjsip import DEVICE, NEUTRAL, TRUNK, device_values, neutral_values, trunk_values
 from control_plane.render.static import NODE_EVENTS, NodeStart, render_node
 from control_plane.render.templates import render
 from control_plane.render.units import render_unit, units
@@ -102,9 +102,14 @@ def _pjsip(static: str, model: Model, node: str, *, tls: bool) -> str:
         if model.node_of(extension) == node and model.is_active(extension)
         for device in model.devices.get(ident, ())
     ]
+    handsets = [
+        render(NEUTRAL, neutral_values(model, handset))
+        for _, handset in sorted(model.handsets.items())
+        if handset.has_neutral_line and model.sites[handset.site].node == node
+    ]
     head = static if tls else _without_section(static, _TLS_TRANSPORT)
     head = _headed("Endpoints, auths and AORs of this node. A change needs a reload.", head)
-    return "\n".join(part.rstrip("\n") + "\n" for part in (head, *trunks, *devices))
+    return "\n".join(part.rstrip("\n") + "\n" for part in (head, *trunks, *devices, *handsets))
 
 
 def _headed(heading: str, text: str) -> str:

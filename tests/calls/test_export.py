@@ -35,6 +35,7 @@ PLAYED = (
     "tls-and-srtp-call",
     "emergency",
     "feature-codes",
+    "neutral-line-emergency-and-reception",
 )
 """Scenarios whose models fit into one export: no number belongs to two of them."""
 
@@ -59,6 +60,8 @@ def united(models: list[Model]) -> Model:
         occupancies=chain.from_iterable(m.occupancies.values() for m in models),
         numbers=chain.from_iterable(m.numbers.values() for m in models),
         extensions=chain.from_iterable(m.extensions.values() for m in models),
+        call_groups=chain.from_iterable(m.call_groups.values() for m in models),
+        handsets=chain.from_iterable(m.handsets.values() for m in models),
         devices=(d for m in models for found in m.devices.values() for d in found),
         trunks=chain.from_iterable(m.trunks.values() for m in models),
     )

@@ -26,6 +26,7 @@ from control_plane.render.picture import graph_mermaid
 from control_plane.render.place_picture import extension_mermaid
 from control_plane.render.static import NodeStart, render_node
 from control_plane.render.templates import sections
+from tests.unit.handset_models import MAC, OTHER, handset
 
 START = NodeStart(
     name="lab",
@@ -99,6 +100,19 @@ def test_pjsip_conf_has_the_sections_the_push_would_write_and_only_of_this_node(
         ("trunk-carrier", "identify"),
         *((f"d{key}dexxxxxx", kind) for key in ("100", "101") for kind in ("auth", "aor", "endpoint")),
     ]
+
+
+def test_pjsip_conf_has_the_neutral_lines_of_handsets_at_this_node() -> None:
+    neutral = {"neutral_user": "nq8w7e6r5t4z", "neutral_password": "N" * 24}
+    found = replace(
+        model(extension("100")),
+        handsets={
+            MAC: handset(key=None, site="sg", **neutral),
+            OTHER: handset(OTHER, None, site="far", neutral_user="n" * 12, neutral_password="F" * 24),
+        },
+    )
+    text = render_export(found, START, HERE).files["pjsip.conf"]
+    assert text.count("[nq8w7e6r5t4z]") == 3 and "n" * 12 not in text
 
 
 def test_pjsip_reads_nothing_from_astdb(tree: Export) -> None:
