@@ -21,10 +21,12 @@ from control_plane.domain.groups import Destination, DestinationKind, Strategy
 from tests.calls.node import NodeUnderTest
 from tests.calls.player import Player, model_on
 from tests.calls.scenario import (
+    HANDSET,
     CallSpec,
     Expected,
     ExtensionSpec,
     GroupSpec,
+    HandsetSpec,
     MainSpec,
     Scenario,
     build,
@@ -39,6 +41,8 @@ MAIN = "+6561000900"
 OUTSIDE = ("+6588881001", "+6588881002")
 CALLERS_OUTSIDE = ("+6531234567", "31234567", "+6591112222", "anonymous")
 DIALLED_OUTSIDE = ("+6588881003", "88881003", "999", "777", "*55", "*72300", "*97")
+DIALLED_NEUTRAL = ("999", "+6588881003", "*72101", "*11", "*11", "00#")
+MAC = "805ec0a1b2c3"
 MONDAY_NOON = datetime(2026, 11, 23, 12, 0, tzinfo=ZoneInfo("Asia/Singapore"))
 NOT_ANSWERED = (Behaviour.BUSY, Behaviour.REFUSE, Behaviour.RING, Behaviour.UNREGISTERED)
 
@@ -135,7 +139,13 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     taker = draw(st.sampled_from([*KEYS, None]))
     behaviour = {key: draw(st.sampled_from(NOT_ANSWERED)) for key in KEYS if key != taker}
     behaviour[OUTSIDE[0]] = draw(st.sampled_from([Behaviour.BUSY, Behaviour.RING]))
-    if draw(st.booleans()):
+    enter = draw(st.sampled_from([("4711",), ("1111", "4711")]))
+    kind = draw(st.sampled_from(["outside", "inside", "neutral"]))
+    if kind == "neutral":
+        caller = f"{HANDSET}{MAC}"
+        to = draw(st.sampled_from(["101", "101", *GROUPS, "102", did("102"), MAIN, *DIALLED_NEUTRAL]))
+        enter = (draw(st.sampled_from([*KEYS, "999"])), *enter)
+    elif kind == "outside":
         numbers = [*(did(key) for key in KEYS[1:]), MAIN]
         caller, to = draw(st.sampled_from(CALLERS_OUTSIDE)), draw(st.sampled_from(numbers))
     else:
@@ -147,7 +157,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         groups={"300": draw(groups("301")), "301": draw(groups())},
         main=draw(mains),
         code="4711",
-        reception=draw(st.sampled_from([(), ("101",)])),
+        handsets={MAC: HandsetSpec()},
+        reception=draw(st.sampled_from([(), ("101",), ("101", *GROUPS)])),
         calls=(
             CallSpec.model_validate(
                 {
@@ -155,7 +166,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
                     "to": to,
                     "behaviour": behaviour,
                     "at": MONDAY_NOON + timedelta(hours=draw(st.sampled_from([0, 8]))),
-                    "enter": draw(st.sampled_from([("4711",), ("1111", "4711")])),
+                    "enter": enter,
                     "expect": Expected(outcome="?"),
                 }
             ),
@@ -187,7 +198,8 @@ def filled_in(scenario: Scenario) -> Scenario:
     spec = scenario.calls[0]
     explanation = explained(scenario, build(scenario), spec)
     asked = any(
-        step.node in {"out.authorization", "mailbox.pin"} and step.outcome in {"right", "wrong"}
+        step.node in {"out.authorization", "mailbox.pin", "neutral.who"}
+        and step.outcome in {"right", "wrong", "known", "unknown"}
         for step in explanation.trace
     )
     names = {name: name.rpartition("/")[2] for name in explanation.rings}
