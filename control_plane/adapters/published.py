@@ -74,9 +74,11 @@ _ONCE = 500
 class PublishedFile:
     """`ports.PublishedStore` over one SQLite file, made when it is missing. Work is done in threads."""
 
-    def __init__(self, path: Path, realm: str) -> None:
+    def __init__(self, path: Path, realm: str, upload_key: str | None = None) -> None:
         self._path = path
-        self._realm = realm
+        self._meta = {"schema": SCHEMA, "realm": realm}
+        if upload_key is not None:
+            self._meta["upload_key"] = upload_key
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -138,9 +140,8 @@ class PublishedFile:
             db.execute("PRAGMA synchronous = NORMAL")
             schema = (files("provisioning_server") / "schema.sql").read_text(encoding="utf-8")
             db.executescript(_FROM_1.format(schema=schema) if _is_of_1(db) else schema)
-            rows = [("schema", SCHEMA), ("realm", self._realm)]
-            if dict(db.execute("SELECT key, value FROM meta WHERE key IN ('schema', 'realm')")) != dict(rows):
-                db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)
+            if not self._meta.items() <= dict(db.execute("SELECT key, value FROM meta")).items():
+                db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", self._meta.items())
             db.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('sequence', '0')")
             _offer_sha256(db)
         except BaseException:

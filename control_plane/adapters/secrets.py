@@ -21,7 +21,8 @@ def _generated() -> SecretStr:
 
 
 class LabSecrets(BaseModel):
-    """Passwords of the manager users (push, carrier, exported trees) and the API's bearer token."""
+    """Passwords of the manager users (push, carrier, exported trees) the API's bearer token, and the
+    X25519 key that opens what handsets send (hex)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -29,6 +30,7 @@ class LabSecrets(BaseModel):
     carrier_ami: SecretStr = Field(default_factory=_generated)
     export_ami: SecretStr = Field(default_factory=_generated)
     api_token: SecretStr = Field(default_factory=_generated)
+    upload_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_hex(32)))
 
 
 def load_or_make_secrets(state_dir: Path) -> LabSecrets:

@@ -17,6 +17,7 @@ from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.containers import Lab, node_start
 from control_plane.adapters.published import JournalFile, PublishedFile
 from control_plane.adapters.secrets import LabSecrets, load_or_make_secrets
+from control_plane.adapters.uploads import UploadsFile, public_key
 from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.handsets import Intake
@@ -149,12 +150,22 @@ class Wiring:
 
     def published(self) -> PublishedFile:
         """The published store."""
-        return PublishedFile(self.state_dir / "published" / "store.sqlite3", PROVISIONING_REALM)
+        path = self.state_dir / "published" / "store.sqlite3"
+        return PublishedFile(path, PROVISIONING_REALM, public_key(self.secrets.upload_key))
 
     @property
     def journal(self) -> JournalFile:
         """What handsets fetched."""
-        return JournalFile(self.state_dir / "provisioning" / "journal.sqlite3")
+        return JournalFile(self._journal_path)
+
+    @property
+    def uploads(self) -> UploadsFile:
+        """What handsets sent."""
+        return UploadsFile(self._journal_path, self.secrets.upload_key)
+
+    @property
+    def _journal_path(self) -> Path:
+        return self.state_dir / "provisioning" / "journal.sqlite3"
 
     def provisioning(
         self, store: SqlStore, published: PublishedFile, link: NodeLink, registered: Registered

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from control_plane.ports.node import AmiEvent, ConfigFile, ConfigLine, LinkState, NodeLink
 from control_plane.ports.outside import Clock, Mail, Mailer, Passwords
-from control_plane.ports.published import Bound, Fetched, FetchJournal, PublishedStore
+from control_plane.ports.published import Bound, Fetched, FetchJournal, PublishedStore, Upload, Uploads
 from control_plane.ports.spool import PhonePins, Recording, Recordings, VoicemailBoxes
 from control_plane.ports.store import (
     ANY_ENTRY,
@@ -56,5 +56,7 @@ __all__ = [
     "Store",
     "TaskStore",
     "Transaction",
+    "Upload",
+    "Uploads",
     "VoicemailBoxes",
 ]

@@ -60,6 +60,33 @@ class Bound:
     certificate: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file a handset sent; `size` in bytes."""
+
+    id: int
+    mac: str
+    name: str
+    at: datetime
+    size: int
+
+
+class Uploads(Protocol):
+    """What handsets sent and nobody has removed. PublishingFailed where the journal cannot be used."""
+
+    async def list(self, mac: str) -> tuple[Upload, ...]:
+        """Of one handset, oldest first."""
+        ...
+
+    async def read(self, mac: str, id: int) -> bytes:
+        """Its content; a secret. Raises: UnknownEntity, PublishingFailed (it cannot be opened)."""
+        ...
+
+    async def remove(self, mac: str, id: int) -> None:
+        """Raises: UnknownEntity."""
+        ...
+
+
 class FetchJournal(Protocol):
     """What handsets fetched, as the provisioning server wrote it down; without a server there is nothing.
 

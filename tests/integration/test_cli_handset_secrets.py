@@ -1,12 +1,18 @@
-"""Plans and the passwords of handsets' web pages on a machine whose node is away."""
+"""Plans, passwords of handsets' web pages and what handsets sent, on a machine whose node is away."""
 
 from __future__ import annotations
 
 import json
 import socket
+import sqlite3
+from contextlib import closing
+from importlib.resources import files
 
 import pytest
 
+from control_plane.adapters.uploads import public_key
+from control_plane.bootstrap.wiring import wire
+from provisioning_server.uploads import seal
 from tests.integration.machine import Machine
 
 MAC = "80:5e:c0:12:34:56"
@@ -57,3 +63,25 @@ def test_the_passwords_of_web_pages_are_shown_by_their_own_command_and_audited(m
     for password in (*passwords.values(), *after.values()):
         assert password not in said
     assert not {*passwords.values()} & {*after.values()}
+
+
+def test_what_a_handset_sent_is_listed_shown_masked_and_removed(machine: Machine) -> None:
+    machine.ok("handset", "add", MAC, "T54W", "--login", "100")
+    assert machine.json("handset", "uploads", MAC) == []
+    assert "There is no upload '7'" in machine.refused("handset", "uploads", MAC, "7")
+    assert "lists them" in machine.refused("handset", "uploads", MAC, "--remove")
+    wiring = wire()
+    journal = wiring.state_dir / "provisioning" / "journal.sqlite3"
+    journal.parent.mkdir(exist_ok=True)
+    known, sent = "805ec0123456", b"account.1.password = hunter2\nlang = en\n"
+    sealed = seal(bytes.fromhex(public_key(wiring.secrets.upload_key)), known, "local.cfg", sent)
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.executescript((files("provisioning_server") / "journal.sql").read_text())
+        db.execute(
+            "INSERT INTO uploads VALUES (7, ?, 'local.cfg', '2026-01-31T09:30:00+00:00', ?)", (known, sealed)
+        )
+    (listed,) = machine.json("handset", "uploads", MAC)
+    assert (listed["id"], listed["name"], listed["size"]) == (7, "local.cfg", len(sent))
+    assert machine.ok("handset", "uploads", MAC, "7") == "account.1.password =***\nlang = en\n"
+    machine.ok("handset", "uploads", MAC, "7", "--remove")
+    assert machine.json("handset", "uploads", MAC) == []
