@@ -69,6 +69,8 @@ COMMIT;
 _DEVICES = f"SELECT mac, {', '.join(_COLUMNS)} FROM devices"  # noqa: S608 - names of ours
 _ONCE = 500
 """Names in one question; SQLite takes more, but each needs a place."""
+_READ_AT_ONCE = 50
+"""Handsets whose files are held at a time while all are read; those of 10 000 would be hundreds of MB."""
 
 
 class PublishedFile:
@@ -209,7 +211,7 @@ def _read(db: sqlite3.Connection, names: Collection[str] | None) -> dict[str, st
         macs = [name for name in everything if not name.startswith(COMMON)]
         common = {name.removeprefix(COMMON) for name in everything if name.startswith(COMMON)}
         texts: dict[str, str] = {}
-        for part in _parts(macs):  # the files of all handsets at once would be hundreds of MB
+        for part in _parts(macs, _READ_AT_ONCE):
             texts |= _texts(db.execute(_among(_DEVICES, part), part), db.execute(_among(_FILES, part), part))
         if common:
             found = (row for row in db.execute(f"{_FILES} WHERE mac = ''") if row[1] in common)
@@ -224,8 +226,8 @@ def _names(db: sqlite3.Connection) -> list[str]:
     return [*(str(mac) for (mac,) in macs), *(f"{COMMON}{name}" for (name,) in common)]
 
 
-def _parts(macs: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (macs[start : start + _ONCE] for start in range(0, len(macs), _ONCE))
+def _parts(macs: Sequence[str], size: int = _ONCE) -> Iterator[Sequence[str]]:
+    return (macs[start : start + size] for start in range(0, len(macs), size))
 
 
 def _among(statement: str, macs: Sequence[str]) -> str:

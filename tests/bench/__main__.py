@@ -70,10 +70,10 @@ class Bench:
             if not self.wants(*PLANE):
                 self.pushed(loaded)
             calls.calls(self.report, loaded, self.lab, asterisk_pid(self.lab))
-        if self.wants("mailboxes"):
-            self.pushed(made(n, Load.MAILBOX, self.lab.settings, self.scratch))
         if self.wants("handsets"):
             self.published(made(n, Load.HANDSET, self.lab.settings, self.scratch))
+        if self.wants("mailboxes"):  # last: mailboxes are in no row, so nothing wipes them for who comes next
+            self.pushed(made(n, Load.MAILBOX, self.lab.settings, self.scratch))
 
     def published(self, loaded: Loaded) -> None:
         """The memory of a control plane that has pushed and published."""
