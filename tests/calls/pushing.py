@@ -15,7 +15,7 @@ from control_plane.render.artefacts import ArtefactKey
 async def push(link: NodeLink, desired: Mapping[ArtefactKey, str], files: Iterable[str]) -> None:
     """Plan against what the node holds now, apply, and require that every step is done."""
     held: Holdings = await read_holdings(link, files)
-    observed = held.select(held.keys())
+    observed = {key: held.get(key) or "" for key in held.keys()}  # noqa: SIM118 - not a mapping
     plan = make_plan("lab", 0, diff(desired, {}, observed))
 
     async def no_ledger(_module: str, _owed: bool) -> None:

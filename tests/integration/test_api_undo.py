@@ -221,7 +221,7 @@ async def test_a_handset_comes_back_with_new_secrets_and_logged_out(api: Api) ->
     assert (await api.store.snapshot()).model.handsets[MAC].device is None
     await undo_newest(api, kind="handset", key=MAC)
     assert (await api.store.snapshot()).model.handsets[MAC].extension == "101"
-    await handsets.rotate(store, by, clock, MAC, sip=False)
+    await handsets.rotate(store, by, clock, MAC, frozenset({handsets.Secrets.ACCESS}))
     assert "do not come back: rotate them again" in await refused(api, await newest(api, kind="handset"))
     await handsets.delete_handset(store, by, MAC)
     assert (await undo_newest(api, kind="handset", key=MAC))["action"] == "make"
