@@ -13,7 +13,7 @@ from control_plane.apply.reports import applied_as_dict
 from control_plane.bootstrap.client import Client, RequestRefused
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import app, run, sentence_of
-from control_plane.cli.output import JsonOption, console, print_json, say
+from control_plane.cli.output import JsonOption, complain, console, print_json, say
 from control_plane.errors import Unreachable
 from control_plane.plan.changes import Drift
 
@@ -158,7 +158,7 @@ def _show_and_exit(found: Mapping[str, Any], as_json: bool, nothing: str) -> Non
         show_steps(found["steps"])
         say(f"{_counted(found['counts'])}: 'wirechief apply' does this.")
     if away:
-        typer.echo(f"What the node is to get is not known: {away}", err=True)
+        complain(f"What the node is to get is not known: {away}")
         raise typer.Exit(ERROR)
     raise typer.Exit(CHANGES if found["steps"] else NOTHING)
 
