@@ -15,7 +15,7 @@ from control_plane.service.demo import RECEPTION, SITE, did
 from tests.handsets.boot import BootFailed
 from tests.handsets.softphone_boot import SET_UP_BY_LINK, MicroSip
 from tests.handsets.witnesses import WITNESSES
-from tests.integration.office import HANDSETS, Desk, Office, running_office
+from tests.integration.office import HANDSETS, IN_FORCE_S, Desk, Office, running_office
 from tests.integration.talk import CALLEE_HZ, CALLER_HZ, HEARD_S
 from tests.security.sip_wire import SipSocket
 
@@ -304,7 +304,7 @@ async def test_somebody_logs_in_on_the_phone_and_out_again(office: Office) -> No
     with SipSocket(office.free_address(), node) as told, office.phone(desk) as phone:
         assert phone.register() == 200
         assert office.stack.outcome("101", desk.extension) == "answered"
-        assert len(phone.incoming) == 1
+        phone.wait_incoming()
         assert (await told.login(device.user, device.password)).status == 200
         assert office.ends_as(phone, desk.extension, "*11") == "feature"
         text = await _told(told, TOLD_S)
@@ -322,6 +322,9 @@ async def test_somebody_logs_in_on_the_phone_and_out_again(office: Office) -> No
     office.stack.until(lambda: office.status(desk)["extension"] == desk.extension, "the log-in is taken in")
     [last] = api.ok("GET", f"/audit?kind=handset&key={desk.mac}&limit=1")["items"]
     assert last["actor"] == f"handset {neutral.user}"
+    api.ok("POST", f"/provisioning/follow?revision={last['revision']}&within_s={IN_FORCE_S}")
+    office.fetch(desk)
+    assert desk.account is not None and desk.account.user not in (neutral.user, "")
     headers = [value for event in office.stack.node.events for value in event.headers.values()]
     assert not [value for value in headers if pin in value], "the PIN is in an event"
     logged = office.stack.process.log_since(0) + docker("logs", office.stack.lab.lab.node_name)

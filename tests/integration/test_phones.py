@@ -66,9 +66,10 @@ def bob(make_phone: MakePhone) -> Phone:
 def connect(caller: Phone, callee: Phone) -> tuple[PhoneCall, PhoneCall]:
     """Both ends of an answered call."""
     callee.behaviour = Answer(after_s=0)
+    before = len(callee.incoming)
     out = caller.call(callee.uri)
     out.wait_confirmed()
-    inbound = callee.wait_incoming(after=len(callee.incoming) - 1)
+    inbound = callee.wait_incoming(after=before)
     inbound.wait_confirmed()
     return out, inbound
 
