@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,11 +30,23 @@ _MAX_TEXT = 200
 _SCHEMA = Path(__file__).with_name("journal.sql")
 T = TypeVar("T")
 
-_PUT_FETCH = """
+_ROWS_AT_ONCE = 250
+_COLUMNS = 10
+_PUT_FETCHES = """
 INSERT INTO fetches (mac, name, at, status, etag, version, scheme, address, user_agent, count)
-SELECT :mac, :name, :at, :status, :etag, :version, :scheme, :address, :user_agent, :count
-WHERE EXISTS (SELECT 1 FROM fetches WHERE mac = :mac AND name = :name)
-   OR (SELECT count(*) FROM fetches WHERE mac = :mac) < :limit
+SELECT mac, name, at, status, etag, version, scheme, address, user_agent, count
+FROM (
+    SELECT *, sum(unknown) OVER (PARTITION BY mac ROWS UNBOUNDED PRECEDING) AS newcomers
+    FROM (
+        SELECT column1 AS mac, column2 AS name,
+            strftime('%Y-%m-%dT%H:%M:%f+00:00', column3, 'unixepoch') AS at,
+            column4 AS status, column5 AS etag, column6 AS version, column7 AS scheme, column8 AS address,
+            column9 AS user_agent, column10 AS count,
+            NOT EXISTS (SELECT 1 FROM fetches WHERE mac = column1 AND name = column2) AS unknown
+        FROM (VALUES {rows})
+    )
+) AS given
+WHERE NOT unknown OR (SELECT count(*) FROM fetches WHERE mac = given.mac) + newcomers <= ?
 ON CONFLICT (mac, name) DO UPDATE SET at = excluded.at, status = excluded.status, etag = excluded.etag,
     version = excluded.version, scheme = excluded.scheme, address = excluded.address,
     user_agent = excluded.user_agent, count = count + excluded.count
@@ -203,7 +216,8 @@ class Journal:
         connection = self._opened()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(_PUT_FETCH, map(_row, fetches))
+            for start in range(0, len(fetches), _ROWS_AT_ONCE):
+                _put_fetches(connection, fetches[start : start + _ROWS_AT_ONCE])
             connection.executemany(_PUT_BOUND, bound)
             connection.execute("COMMIT")
         except sqlite3.Error:
@@ -217,25 +231,33 @@ class Journal:
         return self._connection
 
 
-def _row(fetch: Fetch) -> dict[str, Any]:
-    return {
-        "mac": fetch.mac,
-        "name": printable(fetch.name),
-        "at": _moment(fetch.at),
-        "status": fetch.status,
-        "etag": fetch.etag,
-        "version": fetch.version,
-        "scheme": fetch.scheme,
-        "address": fetch.address,
-        "user_agent": printable(fetch.user_agent),
-        "count": fetch.count,
-        "limit": NAMES_PER_DEVICE,
-    }
+def _put_fetches(connection: sqlite3.Connection, fetches: list[Fetch]) -> None:
+    """Writes up to _ROWS_AT_ONCE of them in one statement: SQLite works without the interpreter's lock, so
+    while it does requests are answered. One statement for each row would take the lock back for each."""
+    values = [value for fetch in fetches for value in _row(fetch)]
+    connection.execute(_statement(len(fetches)), (*values, NAMES_PER_DEVICE))
+
+
+@lru_cache(maxsize=_ROWS_AT_ONCE)
+def _statement(rows: int) -> str:
+    places = f"({', '.join('?' * _COLUMNS)})"
+    return _PUT_FETCHES.format(rows=", ".join([places] * rows))
+
+
+def _row(fetch: Fetch) -> tuple[str | int | float | None, ...]:
+    return (
+        fetch.mac,
+        printable(fetch.name),
+        fetch.at,
+        fetch.status,
+        fetch.etag,
+        fetch.version,
+        fetch.scheme,
+        fetch.address,
+        printable(fetch.user_agent),
+        fetch.count,
+    )
 
 
 def _now() -> str:
-    return _moment(time.time())
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

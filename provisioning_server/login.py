@@ -29,7 +29,10 @@ _COUNT = re.compile(r"[0-9a-fA-F]{1,8}")
 _ONLY = 1 << 32
 """A count above all that fit into eight digits: after it, none is new."""
 _ESCAPED = re.compile(r"\\(.)")
-_PARAMETER = re.compile(r'([A-Za-z0-9*_-]{1,20})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,\s*|$)')
+_PARAMETERS = re.compile(
+    r'([A-Za-z0-9*_-]{1,20})\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^\s,"]*))\s*(?:,\s*|$)|(.)', re.DOTALL
+)
+"""Name, value in quotation marks, value without; or a character that should not be there."""
 BASIC_ONLY = re.compile(r"algo|panasonic|aastra|snom|dag\d", re.IGNORECASE)
 """User-Agents of families that cannot do Digest, or fall over when both are offered."""
 
@@ -104,17 +107,11 @@ def parse(header: str | None) -> DigestLogin | BasicLogin | None:
 
 def _parsed_digest(text: str) -> DigestLogin | None:
     found: dict[str, str] = {}
-    at = 0
-    while at < len(text):
-        match = _PARAMETER.match(text, at)
-        if match is None:
-            return None
-        name = match[1].lower()
-        if name in found:
-            return None  # two of one name: whoever stands between us may have read the other
-        value = match[3] if match[2] is None else match[2]
-        found[name] = _ESCAPED.sub(r"\1", value) if "\\" in value else value
-        at = match.end()
+    for name, quoted, bare, stray in _PARAMETERS.findall(text):
+        name = name.lower()
+        if stray or name in found:
+            return None  # of two of one name, whoever stands between us may have read the other
+        found[name] = (_ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted) or bare
     if not {"username", "nonce", "uri", "response"} <= found.keys():
         return None
     return DigestLogin(

@@ -1,0 +1,93 @@
+"""The provisioning server's journal: what a flush writes, and where it ends."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from provisioning_server.journal import NAMES_PER_DEVICE, Fetch, Journal
+
+MAC = "805ec0000001"
+OTHER = "805ec0000002"
+
+
+def fetch(name: str, mac: str = MAC, **more: Any) -> Fetch:
+    return Fetch(mac, name, 200, "https", "127.0.0.1", "Yealink", **more)
+
+
+async def written(path: Path, *rounds: list[Fetch]) -> list[dict[str, Any]]:
+    """The journal's rows after each round was flushed."""
+    journal = Journal(path)
+    await journal.open()
+    try:
+        for fetches in rounds:
+            for each in fetches:
+                journal.fetched(each)
+            await journal.flush()
+    finally:
+        await journal.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute("SELECT * FROM fetches ORDER BY mac, name")]
+
+
+async def test_a_fetch_is_kept_with_all_that_is_known_of_it(tmp_path: Path) -> None:
+    began = time.time()
+    rows = await written(
+        tmp_path / "journal",
+        [Fetch(MAC, "a\n.cfg", 404, "http", "::1", "Ü" * 300, etag="e", version="v")],
+    )
+    at = datetime.fromisoformat(rows[0].pop("at"))
+    assert at.utcoffset() == timedelta(0)
+    assert began - 0.001 <= at.timestamp() <= time.time()
+    assert rows == [
+        {
+            "mac": MAC,
+            "name": "a?.cfg",
+            "status": 404,
+            "etag": "e",
+            "version": "v",
+            "scheme": "http",
+            "address": "::1",
+            "user_agent": "?" * 200,
+            "count": 1,
+        }
+    ]
+
+
+async def test_a_file_fetched_again_has_one_row_with_the_newest_and_how_often(tmp_path: Path) -> None:
+    rows = await written(
+        tmp_path / "journal",
+        [fetch("a.cfg", etag="1"), fetch("a.cfg", etag="2")],
+        [fetch("a.cfg", etag="3"), fetch("b.cfg")],
+    )
+    assert [(row["name"], row["etag"], row["count"]) for row in rows] == [
+        ("a.cfg", "3", 3),
+        ("b.cfg", None, 1),
+    ]
+
+
+async def test_more_than_fit_into_one_statement_are_all_written(tmp_path: Path) -> None:
+    fetches = [fetch("a.cfg", f"{number:012x}") for number in range(1001)]
+    rows = await written(tmp_path / "journal", fetches, fetches)
+    assert [(row["mac"], row["count"]) for row in rows] == [(each.mac, 2) for each in fetches]
+
+
+async def test_names_without_end_do_not_fill_the_disk(tmp_path: Path) -> None:
+    """The limit holds within one flush and over several; what is known is still written, others are too."""
+    many = [fetch(f"{number:04}.cfg") for number in range(NAMES_PER_DEVICE + 60)]
+    rows = await written(
+        tmp_path / "journal",
+        many[: NAMES_PER_DEVICE - 1],
+        [*many[:3], many[-1], many[-2], fetch("a.cfg", OTHER)],
+        many,
+    )
+    mine = [row for row in rows if row["mac"] == MAC]
+    assert len(mine) == NAMES_PER_DEVICE
+    assert mine[-1]["name"] == many[-1].name  # there was room for one, and it came first
+    assert [row["count"] for row in mine[:4]] == [3, 3, 3, 2]
+    assert [row["name"] for row in rows if row["mac"] == OTHER] == ["a.cfg"]
