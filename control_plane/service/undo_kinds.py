@@ -13,6 +13,7 @@ from typing import Any, Final
 from control_plane.domain.accounts import Account
 from control_plane.domain.entities import Entity, Occupancy
 from control_plane.domain.extension import DeviceKind
+from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.domain.voice import ServiceChange, VoiceService
@@ -25,6 +26,7 @@ from control_plane.service.undo_numbers import undo_number
 from control_plane.service.undo_parts import changed_names, require_same
 from control_plane.service.writing import By
 
+Key = tuple[str, str]
 Values = dict[str, Any]
 
 
@@ -173,49 +175,68 @@ async def _token(u: Undoing) -> None:
     await tokens.revoke_token(u.store, u.by, u.caller, u.after.account, u.after.id)
 
 
+async def _undo_plainly(
+    u: Undoing,
+    key: Key,
+    *,
+    create: Callable[[Store, By, Values], Awaitable[object]],
+    patch: Callable[[Store, By, Key, Values], Awaitable[object]],
+    delete: Callable[[Store, By, Key], Awaitable[None]],
+) -> None:
+    """By the three use cases of what has no secret and no state of its own."""
+    if u.after is None:
+        await create(u.store, u.by, _everything(u.before))
+    elif u.before is None:
+        u.require_same()
+        await delete(u.store, u.by, key)
+    else:
+        u.require_same(u.names)
+        await patch(u.store, u.by, key, u.old(u.names))
+
+
 async def _occupancy(u: Undoing) -> None:
     occupancy: Occupancy = u.before or u.after
     key = (occupancy.org, occupancy.site)
-    if u.before is None or u.after is None:
-        u.require_operator()
-    if u.after is None:
-        await tenants.create_occupancy(u.store, u.by, _everything(occupancy))
-    elif u.before is None:
-        u.require_same()
-        await tenants.delete_occupancy(u.store, u.by, key)
-    elif "authorization_code" in u.names:
-        u.require_same(frozenset({"authorization_code"}))
-        if u.before.authorization_code is not None:
-            raise Conflict("An authorization code does not come back: set a new one.")
-        await tenants.clear_authorization_code(u.store, u.by, key)
-    else:
-        u.require_operator()
-        u.require_same(u.names)
-        await tenants.patch_occupancy(u.store, u.by, key, u.old(u.names))
+    if u.before is not None and u.after is not None and "authorization_code" in u.names:
+        await _clear_code(u, key)
+        return
+    u.require_operator()
+    await _undo_plainly(
+        u,
+        key,
+        create=tenants.create_occupancy,
+        patch=tenants.patch_occupancy,
+        delete=tenants.delete_occupancy,
+    )
+
+
+async def _clear_code(u: Undoing, key: Key) -> None:
+    u.require_same(frozenset({"authorization_code"}))
+    if u.before.authorization_code is not None:
+        raise Conflict("An authorization code does not come back: set a new one.")
+    await tenants.clear_authorization_code(u.store, u.by, key)
 
 
 async def _call_group(u: Undoing) -> None:
-    key = ((u.before or u.after).org, (u.before or u.after).key)
-    if u.after is None:
-        await groups.create_group(u.store, u.by, _everything(u.before))
-    elif u.before is None:
-        u.require_same()
-        await groups.delete_group(u.store, u.by, key)
-    else:
-        u.require_same(u.names)
-        await groups.patch_group(u.store, u.by, key, u.old(u.names))
+    group: CallGroup = u.before or u.after
+    await _undo_plainly(
+        u,
+        (group.org, group.key),
+        create=groups.create_group,
+        patch=groups.patch_group,
+        delete=groups.delete_group,
+    )
 
 
 async def _main_number(u: Undoing) -> None:
-    key = ((u.before or u.after).org, (u.before or u.after).site)
-    if u.after is None:
-        await main_numbers.create_main_number(u.store, u.by, _everything(u.before))
-    elif u.before is None:
-        u.require_same()
-        await main_numbers.delete_main_number(u.store, u.by, key)
-    else:
-        u.require_same(u.names)
-        await main_numbers.patch_main_number(u.store, u.by, key, u.old(u.names))
+    main: MainNumber = u.before or u.after
+    await _undo_plainly(
+        u,
+        (main.org, main.site),
+        create=main_numbers.create_main_number,
+        patch=main_numbers.patch_main_number,
+        delete=main_numbers.delete_main_number,
+    )
 
 
 HANDLERS: Final[Mapping[EntityKind, Handler]] = {
