@@ -94,7 +94,7 @@ async def create_account(
     values = given(body)
     values.pop("password", None)
     saved = await use_cases.create_account(
-        write.store, write.ports.logins.passwords, write.by, caller, values, body.get("password")
+        write.store, write.ports.logins, write.by, caller, values, body.get("password")
     )
     account = write.done(saved, f"/accounts/{saved.entity.email}")
     return _account(write.ports, account, {})

@@ -223,7 +223,10 @@ class PersonPatch(_PersonFields, total=False):
 class PersonIn(_PersonFields, total=False):
     """A new person."""
 
-    id: Required[Slug]
+    id: Annotated[
+        Slug | None,
+        Field(description="The operator's to choose, once in the whole exchange; else it is made."),
+    ]
     name: Required[Label]
 
 

@@ -94,7 +94,7 @@ async def list_people(viewing: Viewing, paging: Paged, org: str) -> dict[str, ob
 
 @people.post("", status_code=201, response_model=PersonOut, responses=documents.CREATE)
 async def create_person(write: Creating, org: str, body: Annotated[PersonIn, Body()]) -> Person:
-    """Add a person; an id is used once in the whole exchange."""
+    """Add a person, whose id is in the answer; only the operator may choose it."""
     saved = await tenants.create_person(write.store, write.by, {**given(body), "org": org})
     return write.done(saved, f"/organisations/{org}/people/{saved.entity.id}")
 

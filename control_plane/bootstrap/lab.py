@@ -21,6 +21,7 @@ from control_plane.errors import ControlPlaneError, LabError, Unreachable
 from control_plane.service.accounts import create_account
 from control_plane.service.credentials import new_password
 from control_plane.service.demo import DemoPlace, load_demo
+from control_plane.service.logins import Logins
 from control_plane.service.rights import root
 from control_plane.service.writing import By
 from control_plane.store import SqlStore
@@ -158,16 +159,17 @@ async def prepare_database(wiring: Wiring) -> FirstSecrets:
     s = wiring.settings
     async with wiring.store() as store:
         code = await load_demo(store, DemoPlace(s.node, s.carrier_address, s.carrier_sip_port, s.sip_address))
-        return FirstSecrets(code, await _make_first_account(store))
+        return FirstSecrets(code, await _make_first_account(wiring, store))
 
 
-async def _make_first_account(store: SqlStore) -> str | None:
+async def _make_first_account(wiring: Wiring, store: SqlStore) -> str | None:
     """The password of a new account of the operator; None where there are accounts."""
     if (await store.snapshot()).model.accounts:
         return None
     password = new_password()
     values = {"email": FIRST_ACCOUNT, "name": "Operator", "role": Role.OPERATOR_ADMIN}
-    await create_account(store, Argon2Passwords(), By("lab up"), root("lab up"), values, password)
+    logins = Logins(store, store.sessions, Argon2Passwords(), wiring.clock)
+    await create_account(store, logins, By("lab up"), root("lab up"), values, password)
     return password
 
 

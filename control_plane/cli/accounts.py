@@ -65,7 +65,12 @@ async def _add(wiring: Wiring, values: dict[str, object], password: str) -> Acco
     async with wiring.store() as store:
         who = by()
         saved = await accounts.create_account(
-            store, Argon2Passwords(), who, root(who.actor), values, password
+            store,
+            Logins(store, store.sessions, Argon2Passwords(), wiring.clock),
+            who,
+            root(who.actor),
+            values,
+            password,
         )
         return saved.entity
 

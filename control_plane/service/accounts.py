@@ -84,21 +84,35 @@ def _put(tx: Transaction, account: Account) -> Saved[Account]:
 
 
 async def create_account(
-    store: Store, passwords: Passwords, by: By, caller: Caller, values: Changes, password: str | None
+    store: Store, logins: Guarded, by: By, caller: Caller, values: Changes, password: str | None
 ) -> Saved[Account]:
     """Add an account; without a password it can be used by tokens only, until one is set.
 
+    An e-mail address names one account in the whole exchange, so a tenant who is refused one learns that it
+    is in use elsewhere: he may learn that a few times only, then with growing delays.
     Raises: InvalidField, Forbidden, Conflict, TooMany.
     """
     account = build(Account, {**values, "password_hash": SecretStr("")})
     _require_may_have(caller, account)
     if password is not None:
         require_password(password, account.email)
-        account = account.model_copy(update={"password_hash": SecretStr(await passwords.hashed(password))})
+        account = account.model_copy(
+            update={"password_hash": SecretStr(await logins.passwords.hashed(password))}
+        )
     async with store.transaction(by.actor) as tx:
         _check(tx.model, account)
+        if not caller.is_operator:
+            _count_taken(logins.attempts, caller, taken=account.email in tx.model.accounts)
         require_new(tx.model.accounts, account.email, "email", f"account {account.email}")
         return _put(tx, account)
+
+
+def _count_taken(attempts: Attempts, caller: Caller, *, taken: bool) -> None:
+    """Raises TooMany, whether this address is `taken` or not, to who found too many that are."""
+    name = f"taken {caller.name}"
+    attempts.require_unlocked(name)
+    if taken:
+        attempts.begin(name)
 
 
 async def restore_account(store: Store, by: By, caller: Caller, account: Account) -> None:

@@ -49,13 +49,18 @@ class Attempts:
         self._failures[name] = known
         while len(self._failures) > NAMES_MAX:
             self._failures.popitem(last=False)
-        if known.locked_until is not None and now < known.locked_until:
-            wait_s = math.ceil((known.locked_until - now).total_seconds())
-            raise TooMany(f"Too many failed attempts; try again in {wait_s} seconds.", wait_s)
+        self.require_unlocked(name)
         known.count, known.last = known.count + 1, now
         if known.count >= FREE:
             delay_s = min(FIRST_DELAY_S * 2 ** min(known.count - FREE, 20), LONGEST_DELAY_S)
             known.locked_until = now + timedelta(seconds=delay_s)
+
+    def require_unlocked(self, name: str) -> None:
+        """Nothing, when an attempt may be made. Raises: TooMany."""
+        until = self.locked_until(name)
+        if until is not None:
+            wait_s = math.ceil((until - self._clock.now()).total_seconds())
+            raise TooMany(f"Too many failed attempts; try again in {wait_s} seconds.", wait_s)
 
     def succeeded(self, name: str) -> None:
         """Forget what failed before."""

@@ -11,6 +11,7 @@ from control_plane.domain.entities import AuthorizationCode
 PIN_DIGITS = 6
 CODE_DIGITS = 6
 DEVICE_ID_LENGTH = 12
+PERSON_ID_LENGTH = 12
 PASSWORD_LENGTH = 24
 """24 letters and digits are 142 bits: no dictionary holds them, and every handset can take them."""
 
@@ -26,6 +27,11 @@ def _random(alphabet: str, length: int) -> str:
 def new_device_id() -> str:
     """A SIP user name that tells nothing: a letter and 11 letters or digits."""
     return _random(_LOWER, 1) + _random(_LOWER_DIGITS, DEVICE_ID_LENGTH - 1)
+
+
+def new_person_id() -> str:
+    """What a person is called whom nobody gave an id: it tells nothing about who else there is."""
+    return _random(_LOWER, 1) + _random(_LOWER_DIGITS, PERSON_ID_LENGTH - 1)
 
 
 def new_password() -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from control_plane.domain.entities import Occupancy, Person
 from control_plane.domain.model import Model
-from control_plane.errors import Conflict, InvalidField, UnknownEntity
+from control_plane.errors import InvalidField, UnknownEntity
 from control_plane.ports import EntityKind, Store, Transaction
-from control_plane.service.credentials import authorization_code, new_code_digits
+from control_plane.service.credentials import authorization_code, new_code_digits, new_person_id
 from control_plane.service.messages import build
 from control_plane.service.rules import (
     require_new,
@@ -106,22 +106,17 @@ def require_person(model: Model, org: str, person: str) -> Person:
 
 
 async def create_person(store: Store, by: By, values: Changes) -> Saved[Person]:
-    """Raises: UnknownEntity, InvalidField, Conflict."""
-    person = build(Person, values)
+    """Without an `id` it is random (docs/decisions/accounts.md says who may choose one).
+
+    Raises: UnknownEntity, InvalidField, Conflict.
+    """
+    person = build(Person, {"id": new_person_id(), **values})
     async with store.transaction(by.actor) as tx:
         require_tenant(tx.model, person.org)
-        _require_free_id(tx.model, person)
+        require_new(tx.model.people, person.id, "id", f"person {person.id}")
         tx.put(person)
         version = tx.version(EntityKind.PERSON, (person.id,))
     return Saved(person, version)
-
-
-def _require_free_id(model: Model, person: Person) -> None:
-    """Raises: Conflict, which does not tell that a stranger of this name is somewhere else."""
-    found = model.people.get(person.id)
-    if found is not None and found.org != person.org:
-        raise Conflict(f"id: {person.id} is not available: choose another, such as {person.org}-{person.id}.")
-    require_new(model.people, person.id, "id", f"person {person.id}")
 
 
 async def patch_person(store: Store, by: By, key: tuple[str, str], changes: Changes) -> Saved[Person]:

@@ -38,6 +38,7 @@ from control_plane.domain.extension import Device, Extension
 from control_plane.domain.groups import CallGroup, Destination, DestinationKind, MainNumber
 from control_plane.domain.voice import VoiceService
 from control_plane.plan.tasks import NewTask, TaskKind
+from control_plane.service.attempts import FREE
 from control_plane.service.devices import SipAddress
 from control_plane.service.logins import Logins
 from control_plane.service.number_policy import NumberPolicy
@@ -180,7 +181,7 @@ BODIES: dict[str, Any] = {
     "create_organisation": {"id": "new", "name": "New"},
     "create_site": {"id": "new", "name": "New", "region": "GB", "time_zone": "Europe/London"},
     "create_trunk": {"id": "new", "host": "192.0.2.9", "region": "GB"},
-    "create_person": {"id": "new", "name": "New"},
+    "create_person": {"name": "New"},
     "create_extension": {"key": "300", "site": "london"},
     "create_device": {"kind": "desktop"},
     "create_handset": {"mac": "805ec0aabbcc", "model": "T54W", "site": "london"},
@@ -422,6 +423,32 @@ async def test_what_is_not_seen_is_answered_like_what_is_not_there(world: World)
         for name, value in nothing.items():
             told = told.replace(f"'{OTHER[name]}'", f"'{value}'")
         assert (hidden.status_code, told) == (missing.status_code, missing.json()["detail"]), operation
+
+
+async def test_an_id_that_a_stranger_has_is_answered_like_a_free_one(world: World) -> None:
+    tenant = caller(Position.OCCUPIER_ADMIN)
+    for wanted in (OTHER["person"], "free"):
+        body = {"id": wanted, "name": "New"}
+        refused = await world.ask(tenant, OPERATIONS["create_person"], OWN, body)
+        assert refused.status_code == 403
+        assert "may not set id" in refused.json()["detail"]
+    made = await world.ask(tenant, OPERATIONS["create_person"], OWN, {"name": "New"})
+    assert made.status_code == 201
+    assert made.headers["Location"].endswith(f"/people/{made.json()['id']}")
+    chosen = await world.ask(
+        caller(Position.OPERATOR_ADMIN), OPERATIONS["create_person"], OWN, {"id": "free", "name": "New"}
+    )
+    assert (chosen.status_code, chosen.json()["id"]) == (201, "free")
+
+
+async def test_whether_strangers_have_accounts_cannot_be_asked_for_many(world: World) -> None:
+    tenant, operation = caller(Position.OCCUPIER_ADMIN), OPERATIONS["create_account"]
+    taken = BODIES["create_account"] | {"email": OTHER["account"]}
+    asked = [(await world.ask(tenant, operation, OWN, taken)).status_code for _ in range(FREE + 1)]
+    assert asked == [409] * FREE + [429]
+    free = BODIES["create_account"]
+    assert (await world.ask(tenant, operation, OWN, free)).status_code == 429, "the same as for a taken one"
+    assert (await world.ask(caller(Position.OPERATOR_ADMIN), operation, OWN, free)).status_code == 201
 
 
 async def test_a_token_needs_the_scopes_of_the_operation(world: World) -> None:

@@ -48,7 +48,7 @@ class House:
         self, email: str, caller: Caller = ROOT, password: str | None = PASSWORD, **fields: Any
     ) -> None:
         values = {"email": email, **fields}
-        await create_account(self.store, self.passwords, BY, caller, values, password)
+        await create_account(self.store, self.logins, BY, caller, values, password)
 
     async def token(self, caller: Caller = ROOT, email: str = ANN, **wanted: Any) -> tuple[str, str]:
         """A new token: its id and its text."""
@@ -279,7 +279,7 @@ async def test_an_account_that_makes_no_sense_is_refused(
     values = {"email": "new@example.com", **fields}
     password = values.pop("password", PASSWORD)
     with pytest.raises(InvalidField) as refused:
-        await create_account(house.store, house.passwords, BY, ROOT, values, password)
+        await create_account(house.store, house.logins, BY, ROOT, values, password)
     assert refused.value.field == field
 
 

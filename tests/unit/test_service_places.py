@@ -161,11 +161,11 @@ async def test_an_entity_is_read_with_its_version(store: MemoryStore) -> None:
         await model_with_version(store, EntityKind.EXTENSION, ("acme", "999"))
 
 
-async def test_whose_a_person_s_id_is_stays_untold(store: MemoryStore) -> None:
-    await create_organisation(store, BY, {"id": "globex", "name": "Globex"})
-    await create_person(store, BY, {"id": "ada", "org": "globex", "name": "Ada"})
-    with pytest.raises(Conflict) as refused:
-        await create_person(store, BY, {"id": "ada", "org": "acme", "name": "Ada"})
-    assert str(refused.value) == "id: ada is not available: choose another, such as acme-ada."
-    with pytest.raises(Conflict, match="person ada exists already"):
-        await create_person(store, BY, {"id": "ada", "org": "globex", "name": "Ada"})
+async def test_a_person_nobody_gave_an_id_gets_one(store: MemoryStore) -> None:
+    made = [(await create_person(store, BY, {"org": "acme", "name": "Ada"})).entity for _ in range(3)]
+    assert len({person.id for person in made}) == 3
+    people = (await store.snapshot()).model.people
+    assert all(people[person.id] == person for person in made)
+    given = {"id": made[0].id, "org": "acme", "name": "Ada"}
+    with pytest.raises(Conflict, match=f"person {made[0].id} exists already"):
+        await create_person(store, BY, given)
