@@ -202,13 +202,16 @@ async def list_audit(
         if org not in (None, caller.org):
             return AuditPage(items=[])
         org = caller.org
-    entries = await ports.store.audit(
+    wanted = AuditFilter(
+        actor=actor,
+        org=org,
+        since=since,
+        until=until,
+        field=field,
         kind=kind,
         key=None if key is None else tuple(key.split("/")),
-        limit=limit,
-        before_id=before,
-        wanted=AuditFilter(actor, org, since, until, field),
     )
+    entries = await ports.store.audit(wanted, limit=limit, before_id=before)
     following = entries[-1].id if len(entries) == limit else None
     return AuditPage(items=[AuditOut.of(entry) for entry in entries], next=following)
 

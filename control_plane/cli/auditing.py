@@ -42,8 +42,16 @@ def audit_log(
     """Show who changed what, newest first; secrets are masked."""
     if key is not None and kind is None:
         raise InvalidField("--key", "needs --kind: say what kind of thing it names")
-    wanted = AuditFilter(actor, org, _moment("--since", since), _moment("--until", until), field)
-    entries = run(_audit(kind, key, limit, before, wanted))
+    wanted = AuditFilter(
+        actor=actor,
+        org=org,
+        since=_moment("--since", since),
+        until=_moment("--until", until),
+        field=field,
+        kind=kind,
+        key=tuple(key.split("/")) if key else None,
+    )
+    entries = run(_audit(wanted, limit, before))
     if as_json:
         print_json([_entry_as_dict(entry) for entry in entries])
     elif not entries:
@@ -64,17 +72,9 @@ def _moment(option: str, text: str | None) -> datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-async def _audit(
-    kind: EntityKind | None, key: str | None, limit: int, before: int, wanted: AuditFilter
-) -> tuple[AuditEntry, ...]:
+async def _audit(wanted: AuditFilter, limit: int, before: int) -> tuple[AuditEntry, ...]:
     async with wire().store() as store:
-        return await store.audit(
-            kind=kind,
-            key=tuple(key.split("/")) if key else None,
-            limit=limit,
-            before_id=before,
-            wanted=wanted,
-        )
+        return await store.audit(wanted, limit=limit, before_id=before)
 
 
 def _entry_as_dict(entry: AuditEntry) -> dict[str, Any]:

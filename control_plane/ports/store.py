@@ -97,6 +97,8 @@ class AuditFilter:
     until: datetime | None = None
     field: str | None = None
     revision: int | None = None
+    kind: EntityKind | None = None
+    key: EntityKey | None = None
 
 
 ANY_ENTRY = AuditFilter()
@@ -163,15 +165,9 @@ class Store(Protocol):
         ...
 
     async def audit(
-        self,
-        *,
-        kind: EntityKind | None = None,
-        key: EntityKey | None = None,
-        limit: int = 50,
-        before_id: int = 0,
-        wanted: AuditFilter = ANY_ENTRY,
+        self, wanted: AuditFilter = ANY_ENTRY, *, limit: int = 50, before_id: int = 0
     ) -> tuple[AuditEntry, ...]:
-        """Newest first; `before_id` continues a listing."""
+        """Newest first; `before_id` continues a listing, 0 begins one."""
         ...
 
     async def pushed(self, node: str) -> dict[str, str]:
@@ -194,7 +190,7 @@ class TaskStore(Protocol):
     """Tasks, beside the model. Those that are done are forgotten in the end, the oldest first."""
 
     async def tasks(self, wanted: TaskFilter, *, limit: int = 50, before_id: int = 0) -> tuple[Task, ...]:
-        """Newest first; `before_id` continues a listing."""
+        """Newest first; `before_id` continues a listing, 0 begins one."""
         ...
 
     async def task(self, id: int) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from control_plane.ports import AuditEntry, EntityKey, EntityKind, Store
+from control_plane.ports import AuditEntry, AuditFilter, EntityKey, EntityKind, Store
 
 ACTOR_PREFIX = "handset "
 """Of the actor of what was changed on a phone."""
@@ -20,9 +20,9 @@ async def changed_later(
     Phones do not count: their changes are taken in later than they were made, and are applied in order.
     """
     end_of_second = at + timedelta(seconds=1)
-    before_id = 0
+    wanted, before_id = AuditFilter(kind=kind, key=key), 0
     while True:
-        entries = await store.audit(kind=kind, key=key, limit=_AUDIT_PAGE, before_id=before_id)
+        entries = await store.audit(wanted, limit=_AUDIT_PAGE, before_id=before_id)
         for entry in entries:
             if entry.at < end_of_second:
                 return False

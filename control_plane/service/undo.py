@@ -130,8 +130,8 @@ async def undoing(store: Store, caller: Caller, task: Task) -> list[int]:
     org = None if caller.sees_everything else caller.org
     for change in reversed((await store.changes_of(task.revision))[:OBJECTS_KEPT]):
         if may_undo(caller, change.kind) and (change.kind in _KINDS or change.kind in HANDLERS):
-            wanted = AuditFilter(revision=task.revision, org=org)
-            entries = await store.audit(kind=change.kind, key=change.key, limit=1, wanted=wanted)
+            wanted = AuditFilter(org=org, revision=task.revision, kind=change.kind, key=change.key)
+            entries = await store.audit(wanted, limit=1)
             found.extend(entry.id for entry in entries)
     return found
 

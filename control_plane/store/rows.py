@@ -229,22 +229,16 @@ def _audit_rows(commit: Commit) -> list[dict[str, Any]]:
 
 
 def read_audit(
-    connection: Connection,
-    *,
-    kind: EntityKind | None,
-    key: EntityKey | None,
-    limit: int,
-    before_id: int,
-    wanted: AuditFilter,
+    connection: Connection, wanted: AuditFilter, *, limit: int, before_id: int
 ) -> tuple[AuditEntry, ...]:
-    """Entries, newest first; the arguments narrow them down, `before_id` 0 starts at the newest."""
+    """The entries that are wanted, newest first; `before_id` 0 starts at the newest."""
     query = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(limit)
-    if kind is not None:
-        query = query.where(AUDIT.c.kind == kind.value)
-    if key is not None:
-        query = query.where(AUDIT.c.key == key_text(key))
     if before_id:
         query = query.where(AUDIT.c.id < before_id)
+    if wanted.kind is not None:
+        query = query.where(AUDIT.c.kind == wanted.kind.value)
+    if wanted.key is not None:
+        query = query.where(AUDIT.c.key == key_text(wanted.key))
     if wanted.actor is not None:
         query = query.where(AUDIT.c.actor == wanted.actor)
     if wanted.org is not None:

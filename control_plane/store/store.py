@@ -186,24 +186,11 @@ class SqlStore:
         return await self._database.read(partial(rows.read_changes, after=revision - 1, upto=revision))
 
     async def audit(
-        self,
-        *,
-        kind: EntityKind | None = None,
-        key: EntityKey | None = None,
-        limit: int = 50,
-        before_id: int = 0,
-        wanted: AuditFilter = ANY_ENTRY,
+        self, wanted: AuditFilter = ANY_ENTRY, *, limit: int = 50, before_id: int = 0
     ) -> tuple[AuditEntry, ...]:
         """As the port says; `limit` is cut to MAX_AUDIT_PAGE."""
         return await self._database.read(
-            partial(
-                rows.read_audit,
-                kind=kind,
-                key=key,
-                limit=min(limit, MAX_AUDIT_PAGE),
-                before_id=before_id,
-                wanted=wanted,
-            )
+            partial(rows.read_audit, wanted=wanted, limit=min(limit, MAX_AUDIT_PAGE), before_id=before_id)
         )
 
     async def pushed(self, node: str) -> dict[str, str]:

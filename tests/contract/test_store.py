@@ -14,7 +14,7 @@ import pytest
 from control_plane.domain.entities import AuthorizationCode, Occupancy, Organisation
 from control_plane.domain.extension import DeviceKind
 from control_plane.errors import Conflict, InvalidField, StoreBusy, UnknownEntity
-from control_plane.ports import EntityKind, Snapshot
+from control_plane.ports import AuditFilter, EntityKind, Snapshot
 from control_plane.store import SqlStore, open_store
 from tests.contract.stores import (
     BACKENDS,
@@ -108,7 +108,7 @@ async def test_every_field_of_every_entity_survives_the_database(
 async def test_a_transaction_commits_rows_audit_and_revision_together(store: SqlStore) -> None:
     await put(store, *places())
     revision = await put(store, extension(), actor="ann")
-    (entry,) = await store.audit(kind=EntityKind.EXTENSION)
+    (entry,) = await store.audit(AuditFilter(kind=EntityKind.EXTENSION))
     assert (entry.revision, entry.actor, entry.key) == (revision, "ann", ("acme", "100"))
     assert entry.before is None
     assert entry.after is not None
@@ -338,8 +338,9 @@ async def test_the_audit_is_listed_newest_first_in_pages(store: SqlStore) -> Non
     for dnd in (True, False, True):
         await put(store, extension(dnd=dnd))
     kind, key = EXTENSION_100
-    first = await store.audit(kind=kind, key=key, limit=3)
-    rest = await store.audit(kind=kind, key=key, limit=3, before_id=first[-1].id)
+    wanted = AuditFilter(kind=kind, key=key)
+    first = await store.audit(wanted, limit=3)
+    rest = await store.audit(wanted, limit=3, before_id=first[-1].id)
     assert [entry.revision for entry in (*first, *rest)] == [4, 3, 2, 1]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.ports import EntityKind
+from control_plane.ports import AuditFilter, EntityKind
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.extensions import patch_extension
 from control_plane.service.handset import take_in, take_in_pin
@@ -75,12 +75,12 @@ async def test_a_change_in_the_portal_before_the_phones_loses(store: SqlStore) -
     CLOCK.at += timedelta(seconds=1)
     await take_in(store, CLOCK, await row(store, "fwd", "0"))
     assert not (await store.snapshot()).model.extensions[E100].forwarding.enabled
-    newest = (await store.audit(kind=EntityKind.EXTENSION, key=E100, limit=1))[0]
+    newest = (await store.audit(AuditFilter(kind=EntityKind.EXTENSION, key=E100), limit=1))[0]
     assert newest.actor.startswith("handset ")
 
 
 async def test_a_pin_set_by_phone_is_masked_in_the_audit(store: SqlStore) -> None:
     await take_in_pin(store, E100, "271828")
-    newest = (await store.audit(kind=EntityKind.EXTENSION, key=E100, limit=1))[0]
+    newest = (await store.audit(AuditFilter(kind=EntityKind.EXTENSION, key=E100), limit=1))[0]
     assert newest.actor == "handset voicemail"
     assert "271828" not in str(newest)

@@ -187,20 +187,14 @@ class MemoryStore:
         return {key: version for (of, key), version in self.version_of.items() if of is kind}
 
     async def audit(
-        self,
-        *,
-        kind: EntityKind | None = None,
-        key: EntityKey | None = None,
-        limit: int = 50,
-        before_id: int = 0,
-        wanted: AuditFilter = ANY_ENTRY,
+        self, wanted: AuditFilter = ANY_ENTRY, *, limit: int = 50, before_id: int = 0
     ) -> tuple[AuditEntry, ...]:
         found = (
             entry
             for entry in reversed(self.entries)
-            if (kind is None or entry.kind is kind)
-            and (key is None or entry.key == key)
-            and (not before_id or entry.id < before_id)
+            if (not before_id or entry.id < before_id)
+            and (wanted.kind is None or entry.kind is wanted.kind)
+            and (wanted.key is None or entry.key == wanted.key)
             and (wanted.org is None or entry.org == wanted.org)
             and (wanted.revision is None or entry.revision == wanted.revision)
         )

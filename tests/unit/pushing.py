@@ -25,8 +25,10 @@ from control_plane.domain.regions import RegionCode
 from control_plane.errors import InvalidField
 from control_plane.plan.tasks import Progress, TaskState
 from control_plane.ports import (
+    ANY_ENTRY,
     NO_OUTCOMES,
     AuditEntry,
+    AuditFilter,
     EntityChange,
     EntityKey,
     EntityKind,
@@ -130,12 +132,7 @@ class MemoryStore(Store):
         raise NotImplementedError
 
     async def audit(
-        self,
-        *,
-        kind: EntityKind | None = None,
-        key: EntityKey | None = None,
-        limit: int = 50,
-        before_id: int = 0,
+        self, wanted: AuditFilter = ANY_ENTRY, *, limit: int = 50, before_id: int = 0
     ) -> tuple[AuditEntry, ...]:
         raise NotImplementedError
 
