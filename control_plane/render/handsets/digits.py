@@ -1,14 +1,15 @@
 """What can be dialled at once, from the neutral notation into each make's digit map.
 
 A map never sends a number at once that may be the beginning of a longer one: such a number waits for the
-time-out. Where only some of a pattern's numbers may go on, it is split, and the others are sent at once.
+time-out. Where only some of a pattern's numbers may go on, it is split, and the others are sent at once. A
+map that gets longer than a make takes becomes coarser: patterns wait whole instead of being split.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from control_plane.errors import UnsafeValue
@@ -21,6 +22,8 @@ MAPS_KEPT = 64
 """Handsets of one organisation at one site have one map, and are rendered one after the other."""
 
 _Keys = frozenset[str]
+_ANY = ("X.", "*X.", "#X.", "+X.")
+"""Whatever can be dialled, by time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,23 @@ class DigitPattern:
     elements: tuple[str, ...]
     open_ended: bool
     waits: bool = False
+
+
+Write = Callable[[Iterable[DigitPattern]], str]
+"""Patterns in a make's notation, alternatives parted by |."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a make takes at most of a whole map."""
+
+    characters: int
+    alternatives: int | None = None
+
+    def allows(self, text: str) -> bool:
+        """Whether a map is short enough."""
+        parts = text.count("|") + 1
+        return len(text) <= self.characters and (self.alternatives is None or parts <= self.alternatives)
 
 
 @lru_cache(maxsize=1024)  # most handsets have the patterns of their colleagues
@@ -54,16 +74,47 @@ def digit_map(patterns: Iterable[str]) -> tuple[DigitPattern, ...]:
     Raises:
         UnsafeValue: one is not in the notation.
     """
-    return _digit_map(tuple(patterns))
+    return _flat(_parts(tuple(patterns)).values())
+
+
+def fitted(write: Write, patterns: Iterable[str], emergency: Iterable[str], limit: Limit) -> str:
+    """The map of emergency numbers and patterns as `write` puts it, as coarse as `limit` makes necessary.
+
+    Patterns that have most to gain wait whole, one after the other; where that is not enough, it is the
+    emergency numbers and any other number by time-out. Never is anything sent earlier than in the fine map.
+
+    Raises:
+        UnsafeValue: one is not in the notation.
+    """
+    return _fitted(write, tuple(patterns), tuple(emergency), limit)
 
 
 @lru_cache(maxsize=MAPS_KEPT)
-def _digit_map(patterns: tuple[str, ...]) -> tuple[DigitPattern, ...]:
+def _fitted(write: Write, patterns: tuple[str, ...], emergency: tuple[str, ...], limit: Limit) -> str:
+    parts = dict(_parts((*emergency, *patterns)))
+    for pattern in sorted(parts, key=lambda each: len(write(parts[each])), reverse=True):
+        text = write(_flat(parts.values()))
+        if limit.allows(text):
+            return text
+        if len(parts[pattern]) > 1:
+            parts[pattern] = (replace(pattern, waits=True),)
+    anything = [(parse_pattern(text),) for text in _ANY]
+    first = [parts[parse_pattern(text)] for text in emergency]
+    texts = (write(_flat(found)) for found in (parts.values(), [*first, *anything], anything))
+    return next((text for text in texts if limit.allows(text)), write(_flat(anything)))
+
+
+def _flat(parts: Iterable[Iterable[DigitPattern]]) -> tuple[DigitPattern, ...]:
+    return tuple(dict.fromkeys(part for each in parts for part in each))
+
+
+@lru_cache(maxsize=MAPS_KEPT)
+def _parts(patterns: tuple[str, ...]) -> dict[DigitPattern, tuple[DigitPattern, ...]]:
+    """Each pattern once, and what it becomes in the map."""
     parsed = [parse_pattern(text) for text in dict.fromkeys(patterns)]
-    found: dict[DigitPattern, None] = {}
-    for pattern in parsed:
-        found.update(dict.fromkeys([pattern] if pattern.open_ended else _settled(pattern, parsed)))
-    return tuple(found)
+    return {
+        pattern: (pattern,) if pattern.open_ended else tuple(_settled(pattern, parsed)) for pattern in parsed
+    }
 
 
 @lru_cache(maxsize=1024)
@@ -154,9 +205,14 @@ def repeated_dot(pattern: DigitPattern) -> str:
     return "".join(elements) + ("T" if pattern.waits else "")
 
 
-def mgcp_map(patterns: Iterable[str]) -> str:
+def mgcp(patterns: Iterable[DigitPattern]) -> str:
     """Alternatives in the notation of `repeated_dot`: 1xx|112T|00xx.T."""
-    return "|".join(repeated_dot(pattern) for pattern in digit_map(patterns))
+    return "|".join(repeated_dot(pattern) for pattern in patterns)
+
+
+def mgcp_map(patterns: Iterable[str]) -> str:
+    """The patterns' map in the notation of `mgcp`."""
+    return mgcp(digit_map(patterns))
 
 
 def repeated_plus(pattern: DigitPattern, plus: str = "\\+") -> str:

@@ -5,12 +5,12 @@ Sources: Mitel's 6800/6900 Series SIP Phones Administrator Guide (precedence, au
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.codecs import usable
-from control_plane.render.handsets.digits import digit_map, repeated_plus
+from control_plane.render.handsets.digits import DigitPattern, Limit, fitted, repeated_plus
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
 from control_plane.render.handsets.formats import TEXT_TYPE, XML_TYPE, render_text, render_xml, split_address
 from control_plane.render.handsets.setup import (
@@ -26,6 +26,8 @@ from control_plane.render.handsets.zones import zone_rules
 
 STARTUP = "startup.cfg"
 ENTRIES_PER_PAGE = 30
+DIAL_PLAN = Limit(characters=512)
+"""The guide's range; with more the handset takes its own, and no file can change it again."""
 TRANSPORTS = {Transport.UDP: 1, Transport.TCP: 2, Transport.TLS: 4}
 SRTP = {Srtp.OFF: 0, Srtp.OPTIONAL: 1, Srtp.REQUIRED: 2}
 PAYLOADS = {Codec.G722: 9, Codec.PCMA: 8, Codec.PCMU: 0}
@@ -57,9 +59,9 @@ def plain(text: str) -> str:
     return text.replace('"', "'")
 
 
-def dial_plan(patterns: tuple[str, ...]) -> str:
-    """112|1xx|00x+#: "+" is one or more of the one before; a plus sign to dial cannot be said."""
-    alternatives = [repeated_plus(pattern) for pattern in digit_map(patterns) if "+" not in pattern.elements]
+def dial_plan(patterns: Iterable[DigitPattern]) -> str:
+    """112|1xx|00x+#: "+" repeats the one before; a plus sign to dial cannot be said."""
+    alternatives = [repeated_plus(pattern) for pattern in patterns if "+" not in pattern.elements]
     return "|".join([*alternatives, "x+#", "xx+*"])
 
 
@@ -108,7 +110,7 @@ def _values(setup: HandsetSetup, model: CatalogueModel) -> dict[str, object]:
         "transport": TRANSPORTS[first.transport] if first else TRANSPORTS[Transport.UDP],
         "codecs": ",".join(f"payload={number};ptime=20;silsupp=off" for number in codecs),
         "dtmf": first.dtmf if first else Dtmf.RFC4733,
-        "dial_plan": dial_plan((*setup.emergency, *setup.digit_patterns)),
+        "dial_plan": fitted(dial_plan, setup.digit_patterns, setup.emergency, DIAL_PLAN),
         "proxies": {line.index: split_address(line.outbound_proxy or "", line.port) for line in setup.lines},
         "srtp_modes": SRTP,
         "keys": list(_keys(setup, model)),

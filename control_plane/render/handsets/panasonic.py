@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from control_plane.domain.extension import Transport
 from control_plane.errors import UnsafeValue
 from control_plane.render.handsets.codecs import usable
-from control_plane.render.handsets.digits import mgcp_map
+from control_plane.render.handsets.digits import Limit, fitted, mgcp
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
 from control_plane.render.handsets.formats import TEXT_TYPE, render_text, split_address
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetFile, HandsetSetup, KeyKind, LineSetup
@@ -21,6 +21,8 @@ from control_plane.render.handsets.zones import posix_tz
 
 MAX_LINE_BYTES = 537
 """With CR LF; a longer line is ignored by the handset, so it is refused here."""
+DIGIT_MAP = Limit(characters=500, alternatives=100)
+"""Of DIAL_PLAN: a value's length in the file, and the number the KX-HDV130's guide names."""
 TRANSPORTS = {Transport.UDP: 0, Transport.TCP: 1, Transport.TLS: 2}
 DTMF = {Dtmf.RFC4733: 0, Dtmf.INBAND: 1, Dtmf.INFO: 2}
 CODEC_IDS = ((0, Codec.G722), (1, Codec.PCMA), (4, Codec.PCMU))
@@ -84,7 +86,7 @@ def _values(setup: HandsetSetup, model: CatalogueModel) -> dict[str, object]:
         "proxies": {line.index: _proxy(line) for line in setup.lines},
         "transports": TRANSPORTS,
         "dtmf": DTMF,
-        "digit_map": mgcp_map((*setup.emergency, *setup.digit_patterns)),
+        "digit_map": fitted(mgcp, setup.digit_patterns, setup.emergency, DIGIT_MAP),
         "codec_ids": CODEC_IDS,
         "codecs": {line.index: usable(line.codecs, _CODECS) for line in setup.lines},
         "unused": [number for number in range(1, model.lines + 1) if number not in used],

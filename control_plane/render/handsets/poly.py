@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from control_plane.domain.extension import Transport
 from control_plane.render.handsets.codecs import usable
-from control_plane.render.handsets.digits import mgcp_map
+from control_plane.render.handsets.digits import Limit, fitted, mgcp
 from control_plane.render.handsets.family import FEATURES, CatalogueModel, Family, Fetch, HttpLogin, Step
 from control_plane.render.handsets.formats import XML_TYPE, render_xml, split_address
 from control_plane.render.handsets.setup import (
@@ -31,6 +31,9 @@ from control_plane.render.handsets.tones import Tone, tones_of
 from control_plane.render.handsets.zones import zone_rules
 
 FALLBACK = "000000000000.cfg"
+DIGIT_MAP = Limit(characters=768, alternatives=30)
+"""Polycom's Technical Bulletin on digit maps, SIP 2.1: 768 characters, 30 segments. Newer software takes
+more; no source at hand says how much."""
 TRANSPORTS = {Transport.UDP: "UDPOnly", Transport.TCP: "TCPOnly", Transport.TLS: "TLS"}
 CODECS = (
     (Codec.G722, "G722"),
@@ -133,7 +136,7 @@ def _features(setup: HandsetSetup, keys: dict[str, object]) -> dict[str, object]
         "codecs": [*wanted, *((name, 0) for name in OTHER_CODECS)],
         "dtmf": first.dtmf if first else Dtmf.RFC4733,
         "call_waiting": any(line.call_waiting for line in setup.lines),
-        "digit_map": mgcp_map((*setup.emergency, *setup.digit_patterns)),
+        "digit_map": fitted(mgcp, setup.digit_patterns, setup.emergency, DIGIT_MAP),
         "tones": (
             _tone("dialTone", tones.dial),
             _tone("busyTone", tones.busy),

@@ -6,7 +6,7 @@ from functools import cache
 
 import phonenumbers
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from control_plane.domain.entities import Organisation, Site
@@ -14,6 +14,7 @@ from control_plane.domain.extension import Device, Extension
 from control_plane.domain.model import Model
 from control_plane.domain.regions import REGIONS, RegionCode
 from control_plane.render.handsets.assemble import inside_of, setup_of
+from control_plane.render.handsets.digits import Limit, fitted, mgcp, parse_pattern, regular_expression
 from control_plane.render.handsets.families import CATALOGUE, render_handset
 from control_plane.render.handsets.setup import HandsetSetup
 from tests.handsets.dialling import (
@@ -24,7 +25,7 @@ from tests.handsets.dialling import (
     is_sent_at_once,
     sent_early,
 )
-from tests.handsets.setups import full_setup
+from tests.handsets.setups import full_setup, patterns
 from tests.handsets.told import own_files
 from tests.handsets.witnesses import WITNESSES
 from tests.unit.handset_models import MAC, PLACE, handset, handset_model
@@ -72,18 +73,23 @@ def setup_for(region: RegionCode, layout: str) -> HandsetSetup:
     return setup_of(model, model.handsets[MAC], PLACE, inside)
 
 
+def told_map(family: str, emergency: tuple[str, ...], digit_patterns: tuple[str, ...]) -> str:
+    """What a handset of the family is told for these, read back from its files."""
+    witness = WITNESSES[family]
+    entry = CATALOGUE.model(witness.models[0])
+    setup = witness.limits.fit(full_setup(entry, emergency=emergency, digit_patterns=digit_patterns))
+    told = witness.read(own_files(render_handset(setup)), setup).digit_map
+    assert told
+    return told
+
+
 @cache
 def map_of(family: str, region: RegionCode, layout: str) -> Map:
     """What a handset of the family was told, read back from its files."""
-    witness = WITNESSES[family]
-    entry = CATALOGUE.model(witness.models[0])
     made = setup_for(region, layout)
-    setup = witness.limits.fit(
-        full_setup(entry, emergency=made.emergency, digit_patterns=made.digit_patterns)
-    )
-    told = witness.read(own_files(render_handset(setup)), setup).digit_map
-    assert told and len(told) <= 1500
-    return NOTATIONS[entry.vendor](told)
+    told = told_map(family, made.emergency, made.digit_patterns)
+    assert len(told) <= 1500
+    return NOTATIONS[CATALOGUE.model(WITNESSES[family].models[0]).vendor](told)
 
 
 def is_national(region: RegionCode, national: str) -> bool:
@@ -184,3 +190,69 @@ def test_any_number_of_a_pattern_is_never_cut_by_another(
         number,
         early,
     )
+
+
+TAKES = {"panasonic": Limit(500, 100), "poly": Limit(768, 30), "mitel": Limit(512)}
+"""What these makes take of a map, by vendor."""
+LIMITED = [family for family in FAMILIES if family.split("_")[0] in TAKES]
+TOO_LONG = ("0", "[0-4][1357].", "[1357][1357]X[0-4][0-4][1357]", "[1-7].", "[0-4][0-4][1357]")
+"""Split so that nothing is sent early, they are 524 characters: too many for Panasonic and Mitel."""
+
+
+def dialled_by(text: str) -> st.SearchStrategy[str]:
+    return st.from_regex(regular_expression(parse_pattern(text)), fullmatch=True)
+
+
+@pytest.mark.parametrize("family", LIMITED)
+def test_a_map_that_would_be_too_long_waits_instead(family: str) -> None:
+    vendor = family.split("_")[0]
+    told = told_map(family, ("112",), TOO_LONG)
+    assert TAKES[vendor].allows(told)
+    found = NOTATIONS[vendor](told)
+    for number in ("112", "0", "13", "131011", "777777", "401"):
+        assert is_let_through(found, number), number
+        assert sent_early(found, number) is None, number
+
+
+@pytest.mark.parametrize("family", LIMITED)
+@settings(max_examples=25)
+@example(texts=list(TOO_LONG), emergency=["112"], data=None)
+@given(
+    texts=st.lists(patterns, min_size=1, max_size=14),
+    emergency=st.lists(st.sampled_from(("112", "999", "000", "10")), max_size=3, unique=True),
+    data=st.data(),
+)
+def test_whatever_can_be_dialled_the_map_fits_and_sends_nothing_early(
+    family: str, texts: list[str], emergency: list[str], data: st.DataObject | None
+) -> None:
+    vendor = family.split("_")[0]
+    told = told_map(family, tuple(emergency), tuple(texts))
+    assert TAKES[vendor].allows(told)
+    found = NOTATIONS[vendor](told)
+    assert [number for number in emergency if not is_let_through(found, number)] == []
+    number = data.draw(st.sampled_from(texts).flatmap(dialled_by)) if data else "131011"
+    assert "+" in number or sent_early(found, number) is None
+
+
+@given(
+    texts=st.lists(patterns, max_size=8),
+    emergency=st.lists(st.sampled_from(("112", "999", "000", "10")), max_size=3, unique=True),
+    limit=st.builds(Limit, st.integers(40, 300), st.none() | st.integers(8, 30)),
+    data=st.data(),
+)
+def test_a_coarser_map_sends_nothing_the_fine_one_would_not(
+    texts: list[str], emergency: list[str], limit: Limit, data: st.DataObject
+) -> None:
+    """However short the map has to be: emergency numbers stay, and what is sent at once only gets less."""
+    coarse = fitted(mgcp, texts, emergency, limit)
+    assert limit.allows(coarse)
+    fine, coarser = NOTATIONS["poly"](fitted(mgcp, texts, emergency, Limit(10**6))), NOTATIONS["poly"](coarse)
+    dialled = [*emergency, *(data.draw(dialled_by(text)) for text in texts)]
+    for number in dialled:
+        assert sent_early(coarser, number) is None
+        assert is_sent_at_once(fine, number) or not is_sent_at_once(coarser, number)
+    assert [number for number in emergency if not is_let_through(coarser, number)] == []
+    for number in dialled:
+        marks = number.lstrip("*#+")
+        if marks.isdigit() and len(number) - len(marks) < 2:
+            assert is_let_through(coarser, number)
