@@ -66,8 +66,8 @@ class Server:
 
     def client(self, **more: Any) -> httpx.AsyncClient:
         """A client over TLS."""
-        given = {"base_url": self.https, "verify": self.trust, "timeout": DEADLINE_S, "trust_env": False}
-        return httpx.AsyncClient(**(given | more))
+        given: dict[str, Any] = {"base_url": self.https, "verify": self.trust, "timeout": DEADLINE_S}
+        return httpx.AsyncClient(**(given | {"trust_env": False} | more))
 
     def plain(self, **more: Any) -> httpx.AsyncClient:
         """A client without TLS."""

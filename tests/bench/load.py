@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import SecretStr
+
 from control_plane.bootstrap.wiring import DATABASE_FILE
 from control_plane.domain.entities import Organisation, Site, Trunk
 from control_plane.domain.extension import DeviceKind, NoAnswerAction
@@ -140,11 +142,11 @@ def handset(number: int, org: str, key: str, site: str, device: str) -> Handset:
         site=site,
         extension=key,
         device=device,
-        token=f"{number:040x}",
+        token=SecretStr(f"{number:040x}"),
         http_user=f"user{number:08d}",
-        http_password="h" * 24,
-        admin_password="a" * 24,
-        user_password="b" * 24,
+        http_password=SecretStr("h" * 24),
+        admin_password=SecretStr("a" * 24),
+        user_password=SecretStr("b" * 24),
     )
 
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import SecretStr
+
 from control_plane.adapters.published import PublishedFile
 from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.publisher import Publisher, PublisherOptions
@@ -68,8 +70,12 @@ def entities(size: int) -> Iterator[Entity]:
         if number % TENANT == 0:
             yield Organisation(id=org, name=org)
         ident = f"d{number:011d}"
-        yield Extension(org=org, key=key, site="hq", label=f"Person {number}", voicemail_pin="4711")
-        yield Device(id=ident, org=org, extension=key, kind=DeviceKind.IP_PHONE, sip_password="p" * 24)
+        yield Extension(
+            org=org, key=key, site="hq", label=f"Person {number}", voicemail_pin=SecretStr("4711")
+        )
+        yield Device(
+            id=ident, org=org, extension=key, kind=DeviceKind.IP_PHONE, sip_password=SecretStr("p" * 24)
+        )
         yield handset(number, org, key, "hq", ident)
 
 

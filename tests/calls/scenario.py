@@ -154,7 +154,8 @@ class Scenario(Strict):
     def as_yaml(self) -> str:
         """The scenario as a file that can be put into the folder."""
         data = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        return text
 
 
 def load(path: Path) -> Scenario:

@@ -71,7 +71,8 @@ def forwardings(draw: st.DrawFn, key: str) -> Forwarding:
 @st.composite
 def extensions(draw: st.DrawFn, key: str) -> ExtensionSpec:
     action = draw(st.sampled_from(NoAnswerAction))
-    devices = draw(st.sampled_from([("desktop",), ("desktop",), ("ip_phone", "desktop"), ()]))
+    one, two = (DeviceKind.DESKTOP,), (DeviceKind.IP_PHONE, DeviceKind.DESKTOP)
+    devices = draw(st.sampled_from([one, one, two, ()]))
     return ExtensionSpec(
         devices=devices,
         number=did(key),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from control_plane.adapters.ami import astdb, config_text, wire
 from control_plane.errors import LoginRefused, OutcomeUnknown, Rejected, Unreachable
@@ -116,7 +117,7 @@ class FakeNode(NodeLink):
             wire.encode_action(astdb.put_action(key, value)[1], key)
         self._require_connected()
         for key, value in held:
-            self._do("put", key, lambda key=key, value=value: self.rows.__setitem__(key, value))
+            self._do("put", key, partial(self.rows.__setitem__, key, value))
 
     async def delete_rows(self, keys: Iterable[str]) -> None:
         held = list(keys)
@@ -124,7 +125,7 @@ class FakeNode(NodeLink):
             wire.encode_action(astdb.delete_action(key)[1], key)
         self._require_connected()
         for key in held:
-            self._do("delete", key, lambda key=key: self.rows.pop(key, None))
+            self._do("delete", key, partial(self.rows.pop, key, None))
 
     async def read_config(self, filename: str) -> dict[str, list[ConfigLine]] | None:
         config_text.require_filename(filename)

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable, Mapping
 
 from asterisk.manager import Event, Manager
 
@@ -55,14 +56,16 @@ def next_call(ami: Manager) -> str:
     return heard[0] + "\n"
 
 
+VERBS: Mapping[str, Callable[..., str]] = {"read": read_row, "put": put_row, "call": next_call}
+
+
 def main() -> None:
     """Answer one question on standard output."""
     host, port, user, verb, *arguments = sys.argv[1:]
     ami = Manager()
     ami.connect(host, int(port))
     ami.login(user, sys.stdin.read())
-    answer = {"read": read_row, "put": put_row, "call": next_call}[verb](ami, *arguments)
-    sys.stdout.write(answer)
+    sys.stdout.write(VERBS[verb](ami, *arguments))
     sys.stdout.flush()
     os._exit(0)  # pyst2's threads and destructor make an orderly exit slow and noisy
 

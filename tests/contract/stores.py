@@ -12,17 +12,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 
 from control_plane.domain.entities import (
     Entity,
+    NumberStatus,
     Organisation,
+    OrganisationKind,
     Person,
     PhoneNumber,
     Site,
     Trunk,
 )
 from control_plane.domain.extension import Device, DeviceKind, Extension
+from control_plane.domain.regions import RegionCode
 from control_plane.store import SqlStore
 from tests.databases import migrated_file
 
@@ -80,12 +84,20 @@ async def put(store: SqlStore, *entities: Entity, actor: str = "test") -> int:
 def places() -> tuple[Entity, ...]:
     """An operator, an occupier, a site with a trunk, a person and a number."""
     return (
-        Organisation(id="landlord", name="Landlord", kind="operator"),
+        Organisation(id="landlord", name="Landlord", kind=OrganisationKind.OPERATOR),
         Organisation(id="acme", name="Acme"),
-        Trunk(id="carrier", host="127.0.0.2", region="GB", username="us", password="trunk-secret"),
-        Site(id="london", name="London", region="GB", time_zone="Europe/London", trunk="carrier"),
+        Trunk(
+            id="carrier",
+            host="127.0.0.2",
+            region=RegionCode.GB,
+            username="us",
+            password=SecretStr("trunk-secret"),
+        ),
+        Site(id="london", name="London", region=RegionCode.GB, time_zone="Europe/London", trunk="carrier"),
         Person(id="ann", org="acme", name="Ann", email="ann@example.com"),
-        PhoneNumber(e164="+442071838750", site="london", org="acme", status="active", ever_active=True),
+        PhoneNumber(
+            e164="+442071838750", site="london", org="acme", status=NumberStatus.ACTIVE, ever_active=True
+        ),
     )
 
 

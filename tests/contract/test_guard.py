@@ -17,10 +17,11 @@ from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import InvalidField, OutcomeUnknown, UnknownEntity, Unreachable
 from control_plane.observe.attacks import REFUSED_PREFIX, REFUSING_ROW, Network, Policy
-from control_plane.ports import Clock, Snapshot, Store
+from control_plane.ports import Clock
 from control_plane.render.artefacts import LENT_ROWS
 from control_plane.settings import Settings
 from tests.contract.fake_node import FakeNode
+from tests.one_model import OneModel
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 ATTACKER = "192.0.2.66"
@@ -39,23 +40,13 @@ class HandClock(Clock):
         self.time += timedelta(**delta)
 
 
-class OneModel(Store):
-    """A store that holds one model."""
-
-    def __init__(self, *trunks: Trunk) -> None:
-        self.trunks = trunks
-
-    async def snapshot(self) -> Snapshot:
-        return Snapshot(1, Model.of(trunks=self.trunks))
-
-
 class Scene:
     """A node, a clock and guards over them."""
 
     def __init__(self) -> None:
         self.node = FakeNode()
         self.clock = HandClock()
-        self.store = OneModel()
+        self.store = OneModel(Model.of())
         self.names: dict[str, Collection[str]] = {}
         self.guard = self.start()
 
@@ -205,7 +196,7 @@ def test_the_push_leaves_the_rows_of_the_guard_alone() -> None:
 
 
 async def test_a_trunk_is_never_blocked(scene: Scene) -> None:
-    scene.store.trunks = (Trunk(id="carrier", host=ATTACKER, region=RegionCode("SG")),)
+    scene.store.model = Model.of(trunks=[Trunk(id="carrier", host=ATTACKER, region=RegionCode("SG"))])
     scene.start()
     await scene.guard.turn()
     scene.fail(times=50)
@@ -216,7 +207,9 @@ async def test_a_trunk_is_never_blocked(scene: Scene) -> None:
 async def test_a_trunk_known_by_name_is_never_blocked_even_while_its_name_does_not_resolve(
     scene: Scene,
 ) -> None:
-    scene.store.trunks = (Trunk(id="carrier", host="sip.carrier.example", region=RegionCode("SG")),)
+    scene.store.model = Model.of(
+        trunks=[Trunk(id="carrier", host="sip.carrier.example", region=RegionCode("SG"))]
+    )
     scene.names["sip.carrier.example"] = {ATTACKER, "2001:db8::5"}
     scene.start()
     await scene.guard.turn()
@@ -230,7 +223,7 @@ async def test_a_trunk_known_by_name_is_never_blocked_even_while_its_name_does_n
 async def test_an_address_that_becomes_a_trunk_is_released(scene: Scene) -> None:
     scene.fail()
     await scene.guard.turn()
-    scene.store.trunks = (Trunk(id="carrier", host=ATTACKER, region=RegionCode("SG")),)
+    scene.store.model = Model.of(trunks=[Trunk(id="carrier", host=ATTACKER, region=RegionCode("SG"))])
     await scene.guard.refresh_exempt()
     await scene.guard.turn()
     assert scene.denied == []
@@ -347,5 +340,5 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 def test_loopback_is_not_exempt_but_the_control_plane_s_own_address_is() -> None:
     assert exempt_of(Settings()) == ()
-    settings = Settings(api_host="192.0.2.5", guard_allow=("198.51.100.0/24",))
+    settings = Settings.model_validate({"api_host": "192.0.2.5", "guard_allow": ("198.51.100.0/24",)})
     assert exempt_of(settings) == (ip_network("198.51.100.0/24"), ip_network("192.0.2.5/32"))

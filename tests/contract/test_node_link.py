@@ -150,7 +150,7 @@ async def test_a_file_that_does_not_exist_is_none(node: NodeLink) -> None:
 
 def lines(*texts: str) -> list[ConfigLine]:
     """`name=value` texts as lines."""
-    return [ConfigLine(*text.split("=", 1)) for text in texts]
+    return [ConfigLine(name, value) for name, value in (text.split("=", 1) for text in texts)]
 
 
 DIALPLAN: ConfigFile = {

@@ -28,6 +28,7 @@ from control_plane.domain.entities import (
 from control_plane.domain.extension import Device, DeviceKind, Extension
 from control_plane.domain.groups import CallGroup, Destination, DestinationKind, MainNumber
 from control_plane.domain.model import Model
+from control_plane.domain.regions import RegionCode
 from control_plane.errors import DomainError
 from control_plane.ports import EntityChange, EntityKey, EntityKind
 from control_plane.store import SqlStore, open_store
@@ -154,8 +155,8 @@ writes = st.builds(
 # What most entities need, so that random ones often fit.
 GROUND: tuple[Entity, ...] = (
     *(Organisation(id=org, name="") for org in ORGS),
-    Trunk(id="carrier", host="192.0.2.1", region="GB"),
-    *(Site(id=site, name="", region="GB", time_zone="UTC") for site in SITES),
+    Trunk(id="carrier", host="192.0.2.1", region=RegionCode.GB),
+    *(Site(id=site, name="", region=RegionCode.GB, time_zone="UTC") for site in SITES),
     *(Person(id=person, org="acme", name="") for person in PEOPLE),
     *(PhoneNumber(e164=number, site="london") for number in NUMBERS),
     *(extension(key, org=org) for key in KEYS for org in ORGS),

@@ -211,13 +211,18 @@ def differences(told: Told, wanted: Told) -> Iterator[str]:
         yield f"lines {sorted(told.lines)} instead of {sorted(wanted.lines)}"
     for index in set(told.lines) & set(wanted.lines):
         yield from _fields(f"line {index} ", told.lines[index], wanted.lines[index], ())
-    for index in sorted(set(told.keys or ()) | set(wanted.keys or ())) if told.keys is not None else ():
-        have, want = told.keys.get(index), (wanted.keys or {}).get(index)
+    if told.keys is not None:
+        yield from _keys(told.keys, wanted.keys or {})
+    yield from _fields("", told, wanted, ("lines", "keys", "digit_map"))
+
+
+def _keys(told: Mapping[int, ToldKey], wanted: Mapping[int, ToldKey]) -> Iterator[str]:
+    for index in sorted(set(told) | set(wanted)):
+        have, want = told.get(index), wanted.get(index)
         if have is None or want is None:
             yield f"key {index}: {have} instead of {want}"
         else:
             yield from _fields(f"key {index} ", have, want, ())
-    yield from _fields("", told, wanted, ("lines", "keys", "digit_map"))
 
 
 def _fields(where: str, have: object, want: object, skipped: tuple[str, ...]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -79,8 +80,9 @@ class Api:
             nudge=self._nudge,
             nodes=nodes,
             policy=NumberPolicy(WallClock()),
-            **(publishing or {}),
         )
+        if publishing is not None:
+            ports = replace(ports, **publishing)
         self.app = create_app(ports)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),

@@ -47,7 +47,7 @@ BETWEEN_S = 0.7
 TYPED_S = 40.0
 IN_FORCE_S = 30
 
-Change = tuple[str, str, Json]
+Change = tuple[str, str, Json | None]
 """Method, path and body."""
 
 
@@ -195,7 +195,7 @@ class Office:
         """The same with one change for each."""
         self.in_force(change(desk) for desk in self.desks.values())
 
-    def status(self, desk: Desk) -> Json:
+    def status(self, desk: Desk | SoftDesk) -> Json:
         """How the handset stands, as the operator sees it."""
         found: Json = self.api.ok("GET", desk.path)
         return found

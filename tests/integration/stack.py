@@ -190,6 +190,11 @@ class Stack:
 
     # -- phones and calls
 
+    def close_phones(self) -> None:
+        """Hang all of them up and end them."""
+        for phone in self.phones.values():
+            phone.close()
+
     def account(self, device: Device) -> SipAccount:
         """The device's account; each phone has an address of its own, as in an office."""
         settings = self.lab.settings
@@ -320,7 +325,7 @@ def running_stack(state_dir: Path, image: str, engine: Engine) -> Iterator[Stack
         process = ControlPlaneProcess(lab.settings)
         s.callback(process.kill)
         stack = Stack(lab, wiring, node, engine, process, Api(wiring))
-        s.callback(lambda: [phone.close() for phone in stack.phones.values()])
+        s.callback(stack.close_phones)
         stack.start()
         for key in KEYS:
             stack.new_phone(key)

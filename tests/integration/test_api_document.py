@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -81,16 +82,16 @@ schema = schemathesis.openapi.from_path(SNAPSHOT)
 class _Bearer:
     """Gives every generated request the token."""
 
-    def get(self, case: Case, context: AuthContext) -> str:
+    def get(self, case: Case[Any], context: AuthContext) -> str:
         return TOKEN
 
-    def set(self, case: Case, data: str, context: AuthContext) -> None:
+    def set(self, case: Case[Any], data: str, context: AuthContext) -> None:
         case.headers["Authorization"] = f"Bearer {data}"
 
 
 @schema.parametrize()
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_keeps_to_the_document(case: Case, served: str) -> None:
+def test_every_operation_keeps_to_the_document(case: Case[Any], served: str) -> None:
     if case.path.endswith("/follow"):
         # Nothing is pushed or published here: a wait lasts as long as it may.
         with suppress(ValueError, TypeError):  # what is no number is sent as it is

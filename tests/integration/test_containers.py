@@ -11,6 +11,8 @@ import ssl
 import stat
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,7 @@ DIALPLAN = (
 )
 
 
-def node_ami(running: RunningLab):
+def node_ami(running: RunningLab) -> AbstractAsyncContextManager[AmiExchange]:
     settings = running.settings
     return ami_exchange(
         settings.ami_host, settings.ami_port, settings.ami_user, running.secrets.ami.get_secret_value()
@@ -63,7 +65,7 @@ async def push_dialplan(ami: AmiExchange) -> None:
 
 
 @pytest.fixture(scope="module")
-def own_lab(asterisk_image: str, tmp_path_factory: pytest.TempPathFactory):
+def own_lab(asterisk_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
     """A lab these tests may break."""
     with running_lab_in(tmp_path_factory.mktemp("own-lab"), asterisk_image=asterisk_image) as running:
         yield running
@@ -264,7 +266,8 @@ def test_what_was_pushed_is_still_there_after_a_crash(own_lab: RunningLab) -> No
         async with node_ami(own_lab) as ami:
             await ami.action("DBGet", ("Family", "probe"), ("Key", "survivor"))
             event = await ami.event(lambda event: event.get("Event") == "DBGetResponse", 5)
-            return event["Val"]
+            value: str = event["Val"]
+            return value
 
     asyncio.run(write())
     database = own_lab.lab.node_dir / "db" / "astdb.sqlite3"

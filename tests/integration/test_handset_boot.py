@@ -293,7 +293,9 @@ async def test_somebody_logs_in_on_the_phone_and_out_again(office: Office) -> No
         emergency = phone.call("999")
         emergency.wait_confirmed()
         seen = office.stack.node.run(office.stack.lab.carrier.seen("999"))
-        assert seen.caller_number == did(RECEPTION), "as the site: that is where help is needed"
+        assert seen is not None and seen.caller_number == did(RECEPTION), (
+            "as the site: that is where help is needed"
+        )
         emergency.hangup()
         assert office.ends_as(phone, desk.mac, "101") == "refused"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from control_plane.bootstrap.plane import ControlPlane, running
 from control_plane.bootstrap.wiring import Wiring
@@ -120,7 +121,9 @@ async def desk_of(lab: RunningLab) -> AsyncIterator[Desk]:
                 tx.put(Organisation(id="acme", name="Acme"))
                 node = lab.settings.node
                 tx.put(Site(id="hq", name="HQ", region=RegionCode.SG, time_zone="Asia/Singapore", node=node))
-                tx.put(Extension(org="acme", key="100", site="hq", label="Ada", voicemail_pin="4711"))
+                tx.put(
+                    Extension(org="acme", key="100", site="hq", label="Ada", voicemail_pin=SecretStr("4711"))
+                )
             yield Desk(plane, lab, trust, base)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import wave
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from io import BytesIO
@@ -22,6 +22,7 @@ from control_plane.apply.handsets import Intake
 from control_plane.apply.reconciler import Reconciler
 from control_plane.domain.entities import Entity, NumberStatus, Organisation, PhoneNumber, Site, Trunk
 from control_plane.domain.extension import Extension, NoAnswer, NoAnswerAction
+from control_plane.domain.model import ExtensionId
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import MailNotSent, MailRefused
 from control_plane.ports import Clock, Mail
@@ -49,13 +50,23 @@ class WallClock(Clock):
         return datetime.now(UTC)
 
 
-def mailer(port: int, **options: object) -> SmtpMailer:
+def mailer(
+    port: int,
+    *,
+    security: Security = Security.NONE,
+    login: tuple[str, SecretStr] | None = None,
+    tls_context: ssl.SSLContext | None = None,
+    timeout_s: float = 5.0,
+) -> SmtpMailer:
     return SmtpMailer(
         "127.0.0.1",
         port,
         WallClock(),
         sender="pbx@acme.example",
-        **({"security": Security.NONE, "timeout_s": 5.0} | options),
+        security=security,
+        login=login,
+        tls_context=tls_context,
+        timeout_s=timeout_s,
     )
 
 
@@ -322,10 +333,13 @@ async def pushed_store(lab: RunningLab, link: AmiLink, directory: Path) -> Async
 
 
 def _no_intake() -> Intake:
-    async def nothing(*_: object) -> tuple[()]:
+    async def no_rows(_rows: Mapping[str, str]) -> tuple[()]:
         return ()
 
-    return Intake(nothing, nothing)
+    async def no_pin(_extension: ExtensionId, _pin: str) -> None:
+        return None
+
+    return Intake(no_rows, no_pin)
 
 
 async def until(condition: Callable[[], bool], within_s: float) -> None:

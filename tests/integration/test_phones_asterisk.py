@@ -69,7 +69,7 @@ async def _push(lab: RunningLab) -> None:
         for name, options in DEVICES.items():
             mailbox = {k: v for k, v in options.items() if k == "mailboxes"}
             endpoint = {"context": "phones", "identify_by": "username", "aors": name, "auth": name}
-            endpoint |= {"allow": "!all,ulaw,alaw", "direct_media": "no", "rtp_symmetric": "yes"} | options
+            endpoint |= {"allow": "!all,ulaw,alaw", "direct_media": "no", "rtp_symmetric": "yes", **options}
             rows = {
                 "auth": {"auth_type": "digest", "username": name, "password": PASSWORD},
                 "aor": {"max_contacts": "1", "remove_existing": "yes"} | mailbox,

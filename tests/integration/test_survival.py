@@ -169,8 +169,11 @@ def test_the_last_writer_of_a_field_wins_and_other_fields_are_left_alone(stack: 
 def test_a_forwarding_loop_made_by_phones_is_stopped_reported_and_in_nobodys_way(stack: Stack) -> None:
     assert stack.outcome("101", "*72102") == "feature"
     assert stack.outcome("102", "*72101") == "feature"
-    both = [lambda key=key: stack.api.extension(key)["forwarding"]["enabled"] for key in ("101", "102")]
-    stack.until(lambda: all(enabled() for enabled in both), "the model has both", 1.0)
+
+    def both_forward() -> bool:
+        return all(stack.api.extension(key)["forwarding"]["enabled"] for key in ("101", "102"))
+
+    stack.until(both_forward, "the model has both", 1.0)
 
     before = len(stack.node.call_events)
     assert stack.outcome("103", "101") == "unavailable", "the action hangup of who was called"

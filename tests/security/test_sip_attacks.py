@@ -24,10 +24,11 @@ from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import AsteriskError
 from control_plane.observe.attacks import BlockReason, Network, Policy, observe_failure
-from control_plane.ports import AmiEvent, Clock, LinkState, Snapshot, Store
+from control_plane.ports import AmiEvent, Clock, LinkState
 from control_plane.render.artefacts import Unit, UnitKind
 from control_plane.render.units import render_unit
 from tests.lab import RunningLab, running_lab_in
+from tests.one_model import OneModel
 from tests.security.attacker import attack
 from tests.security.sip_wire import SipSocket
 
@@ -46,14 +47,6 @@ an ACL row takes 1 ms. A busy machine may deliver the events tens of millisecond
 class WallClock(Clock):
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-
-class OneModel(Store):
-    def __init__(self, model: Model) -> None:
-        self.model = model
-
-    async def snapshot(self) -> Snapshot:
-        return Snapshot(1, self.model)
 
 
 def make_model(*trunks: Trunk) -> tuple[Model, tuple[Device, Device]]:

@@ -125,7 +125,7 @@ class _Writing:
 
 
 def _model(entities: Iterable[Entity]) -> Model:
-    groups: dict[str, list[Any]] = {}
+    groups: dict[str, Any] = {}
     for entity in entities:
         groups.setdefault(_MAPPINGS[ident_of(entity)[0]], []).append(entity)
     return Model.of(**groups)

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
 from control_plane.apply.handsets import Intake
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.state import Options
@@ -128,6 +130,9 @@ class MemoryStore(Store):
             return None
         return tuple(change for change in self.changes if change.revision > revision)
 
+    async def changes_of(self, revision: int) -> tuple[EntityChange, ...]:
+        return tuple(change for change in self.changes if change.revision == revision)
+
     async def versions(self, kind: EntityKind) -> Mapping[EntityKey, int]:
         raise NotImplementedError
 
@@ -165,7 +170,7 @@ def device(key: str, letter: str = "a", password: str = "x" * 20) -> Device:
         org="acme",
         extension=key,
         kind={"a": DeviceKind.IP_PHONE, "b": DeviceKind.MOBILE}[letter],
-        sip_password=password,
+        sip_password=SecretStr(password),
     )
 
 

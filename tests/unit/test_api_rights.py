@@ -26,6 +26,7 @@ from control_plane.api.rights import OPEN, OPERATOR_READS, READ, RULES, TENANT_R
 from control_plane.domain.accounts import Account, Role, Scope, Token
 from control_plane.domain.entities import (
     Entity,
+    NumberStatus,
     Occupancy,
     Organisation,
     OrganisationKind,
@@ -34,8 +35,9 @@ from control_plane.domain.entities import (
     Site,
     Trunk,
 )
-from control_plane.domain.extension import Device, Extension
+from control_plane.domain.extension import Device, DeviceKind, Extension
 from control_plane.domain.groups import CallGroup, Destination, DestinationKind, MainNumber
+from control_plane.domain.regions import RegionCode
 from control_plane.domain.voice import VoiceService
 from control_plane.plan.tasks import NewTask, TaskKind
 from control_plane.service.attempts import FREE
@@ -66,11 +68,13 @@ def tenant(org: str, site: str, key: str, e164: str, device: str) -> tuple[Entit
     desk = Destination(kind=DestinationKind.EXTENSION, target=key)
     return (
         Organisation(id=org, name=f"{org} name"),
-        Site(id=site, name=f"{site} name", region="GB", time_zone="Europe/London", trunk="carrier"),
+        Site(id=site, name=f"{site} name", region=RegionCode.GB, time_zone="Europe/London", trunk="carrier"),
         Occupancy(org=org, site=site),
         VoiceService(org=org, site=site, quantity=3),
         Person(id=f"{org}-ann", org=org, name=f"{org} Ann", email=f"ann@{org}.example"),
-        PhoneNumber(e164=e164, site=site, org=org, extension=key, status="active", label_1=f"{org} line"),
+        PhoneNumber(
+            e164=e164, site=site, org=org, extension=key, status=NumberStatus.ACTIVE, label_1=f"{org} line"
+        ),
         Extension(
             org=org,
             key=key,
@@ -78,9 +82,15 @@ def tenant(org: str, site: str, key: str, e164: str, device: str) -> tuple[Entit
             label=f"{org} desk",
             person=f"{org}-ann",
             number=e164,
-            voicemail_pin="482913",
+            voicemail_pin=SecretStr("482913"),
         ),
-        Device(id=device, org=org, extension=key, kind="ip_phone", sip_password="Password00000001"),
+        Device(
+            id=device,
+            org=org,
+            extension=key,
+            kind=DeviceKind.IP_PHONE,
+            sip_password=SecretStr("Password00000001"),
+        ),
         *account(f"ann@{org}.example", org, person=f"{org}-ann", role=Role.PERSON),
         *account(f"bob@{org}.example", org, role=Role.READ_ONLY),
         handset(
@@ -119,13 +129,17 @@ def token_id(email: str) -> str:
 
 def everything() -> tuple[Entity, ...]:
     return (
-        Trunk(id="carrier", host="127.0.0.2", region="GB"),
+        Trunk(id="carrier", host="127.0.0.2", region=RegionCode.GB),
         Organisation(id="hq", name="Headquarters", kind=OrganisationKind.OPERATOR),
         *tenant("acme", "london", "100", "+442071838750", "acme00000100"),
         *tenant(MARK, f"{MARK}-tower", "200", "+442071838799", "glob00000200"),
-        Extension(org="acme", key="101", site="london", label="colleague", voicemail_pin="482913"),
+        Extension(org="acme", key="101", site="london", label="colleague", voicemail_pin=SecretStr("482913")),
         Device(
-            id="acme00000101", org="acme", extension="101", kind="ip_phone", sip_password="Password00000002"
+            id="acme00000101",
+            org="acme",
+            extension="101",
+            kind=DeviceKind.IP_PHONE,
+            sip_password=SecretStr("Password00000002"),
         ),
         PhoneNumber(e164="+442071838700", site="london"),
     )

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_a_list_that_reaches_out_of_the_directory_is_not_followed(wiring: Wiring
     ],
 )
 def test_a_place_no_asterisk_can_be_at_is_refused_with_the_option_that_names_it(
-    wiring: Wiring, tmp_path: Path, place: dict[str, str], message: str
+    wiring: Wiring, tmp_path: Path, place: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(LabError, match=message):
         export_tree(wiring, model(), tmp_path / "tree", **place)

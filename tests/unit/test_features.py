@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from control_plane.callpath.explain import InsideCaller, explain
-from control_plane.domain.features import FEATURE_CODES, with_codes
+from control_plane.domain.features import FEATURE_CODES, Feature, with_codes
 from control_plane.errors import InvalidField
 from control_plane.render.dialplan import dialplan_text
 from tests.unit.test_callpath import extension, model
@@ -15,8 +15,8 @@ from tests.unit.test_callpath import extension, model
 
 def test_codes_not_named_keep_theirs() -> None:
     table = {entry.feature: entry.code for entry in with_codes({"dnd_on": "*60"})}
-    assert table["dnd_on"] == "*60"
-    assert table["dnd_off"] == "*79"
+    assert table[Feature.DND_ON] == "*60"
+    assert table[Feature.DND_OFF] == "*79"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from control_plane.adapters.published import JournalFile
 from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.publisher import Publisher
+from control_plane.domain.handsets import Handset
 from control_plane.errors import IllegalTransition
 from control_plane.observe.registrations import Reach, Registration
 from control_plane.plan.tasks import TaskKind, TaskState
@@ -34,11 +35,22 @@ from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks
 BY = By("test")
 
 
+class HandsetStore(MemoryStore):
+    """With the device of a handset by its MAC."""
+
+    def device_of(self, mac: str) -> str:
+        for entity in self.entities.values():
+            if isinstance(entity, Handset) and entity.mac == mac:
+                assert entity.device is not None
+                return entity.device
+        raise LookupError(mac)
+
+
 @dataclass
 class Floor:
     """Two phones on a floor, what they fetched, and where they are registered."""
 
-    store: MemoryStore
+    store: HandsetStore
     node: FakeNode
     clock: ManualClock
     journal: Path
@@ -52,14 +64,14 @@ class Floor:
         await self.publisher.apply()
 
     def register(self, mac: str) -> None:
-        device = self.store.entities_of_handset(mac)
+        device = self.store.device_of(mac)
         self.contacts[device] = Registration(
             device, f"sip:{device}@192.0.2.7:5060", Reach.REACHABLE, self.clock.now()
         )
 
     def renew(self, mac: str, expiration_time: int) -> None:
         """What Asterisk's registrar writes at a REGISTER."""
-        device = self.store.entities_of_handset(mac)
+        device = self.store.device_of(mac)
         self.node.rows[f"registrar/contact/{device};@0a1b"] = json.dumps(
             {"expiration_time": str(expiration_time)}
         )
@@ -90,16 +102,6 @@ class Floor:
         return (await self.provisioning.statuses(model, [mac]))[mac].sync
 
 
-class HandsetStore(MemoryStore):
-    """With the device of a handset by its MAC."""
-
-    def entities_of_handset(self, mac: str) -> str:
-        for entity in self.entities.values():
-            if getattr(entity, "mac", None) == mac:
-                return str(entity.device)  # type: ignore[attr-defined]
-        raise LookupError(mac)
-
-
 @pytest.fixture
 async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
     clock = ManualClock()
@@ -126,7 +128,7 @@ async def test_only_who_is_behind_and_registered_is_told_and_nobody_else(floor: 
     floor.register(OTHER)
     floor.fetch(OTHER)
     await floor.follow_up.turn()
-    device = floor.store.entities_of_handset(MAC)  # type: ignore[attr-defined]
+    device = floor.store.device_of(MAC)
     assert floor.told == [f"sip:{device}@192.0.2.7:5060 check-sync;reboot=false"]
 
 
@@ -289,7 +291,7 @@ async def test_a_rotation_goes_on_after_a_restart(floor: Floor) -> None:
 async def test_who_was_logged_out_is_told_where_it_was_registered(floor: Floor) -> None:
     floor.register(MAC)
     floor.fetch(MAC)
-    device = floor.store.entities_of_handset(MAC)  # type: ignore[attr-defined]
+    device = floor.store.device_of(MAC)
     await handsets.log_out(floor.store, BY, MAC)
     await floor.publish()
     floor.follow_up.published([MAC])
@@ -301,7 +303,7 @@ async def test_who_may_be_in_two_places_is_told_in_both(floor: Floor) -> None:
     """Who logged in and out again may be registered as either: one of the two is what it still believes."""
     floor.register(MAC)
     floor.fetch(MAC)
-    device = floor.store.entities_of_handset(MAC)  # type: ignore[attr-defined]
+    device = floor.store.device_of(MAC)
     neutral = (await handsets.log_out(floor.store, BY, MAC)).entity.neutral_user
     floor.contacts[neutral] = Registration(
         neutral, f"sip:{neutral}@192.0.2.7:5062", Reach.REGISTERED, floor.clock.now()

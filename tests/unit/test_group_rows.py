@@ -12,6 +12,7 @@ from control_plane.callpath.group_evaluators import is_open
 from control_plane.domain.entities import NumberStatus, Organisation, PhoneNumber, Site
 from control_plane.domain.groups import DAYS, CallGroup, Destination, DestinationKind, MainNumber, spans_of
 from control_plane.domain.model import Model
+from control_plane.domain.regions import RegionCode
 from control_plane.render.artefacts import Holder, Unit, UnitKind
 from control_plane.render.units import render_unit, touched
 
@@ -25,7 +26,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 def model(main: MainNumber, zone: str = "Europe/London", status: str = "active") -> Model:
     return Model.of(
         organisations=[Organisation(id="acme", name="Acme")],
-        sites=[Site(id="london", name="London", region="GB", time_zone=zone)],
+        sites=[Site(id="london", name="London", region=RegionCode.GB, time_zone=zone)],
         numbers=[PhoneNumber(e164=E164, site="london", org="acme", status=NumberStatus(status), main=True)],
         call_groups=[CallGroup(org="acme", key="300", site="london", members=("100", "101"))],
         main_numbers=[main],

@@ -99,7 +99,7 @@ async def test_the_line_key_comes_first_unless_the_keys_say_where() -> None:
 
 async def test_nobody_logged_in_leaves_nothing_but_how_to_fetch_and_whom_to_call_in_need() -> None:
     setup = await told(handset(key=None))
-    assert setup.logged_out and setup.lines == setup.contacts == setup.keys == ()
+    assert setup.logged_out and (setup.lines, setup.contacts, setup.keys) == ((), (), ())
     assert setup.emergency == ("995", "999") and setup.server.url
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from control_plane.domain.entities import Organisation, Site, SiteProvisioning
 from control_plane.domain.extension import DeviceKind, Extension, Transport
 from control_plane.domain.handsets import Handset
+from control_plane.domain.regions import RegionCode
 from control_plane.errors import InvalidField, UnknownEntity
 from control_plane.service.csv_lists import IMPORT_LINES_MAX, LineOutcome
 from control_plane.service.handset_import import HandsetReport, import_handsets
@@ -27,9 +29,13 @@ async def office(phone_ids: int = 99) -> MemoryStore:
             tx.put(Organisation(id=org, name=org))
         for site in ("hq", "branch"):
             policy = SiteProvisioning(phone_ids=phone_ids)
-            tx.put(Site(id=site, name=site, region="SG", time_zone="Asia/Singapore", provisioning=policy))
+            tx.put(
+                Site(
+                    id=site, name=site, region=RegionCode.SG, time_zone="Asia/Singapore", provisioning=policy
+                )
+            )
         for key in ("100", "101", "102", "103"):
-            tx.put(Extension(org="acme", key=key, site="hq", voicemail_pin="482913"))
+            tx.put(Extension(org="acme", key=key, site="hq", voicemail_pin=SecretStr("482913")))
     return store
 
 

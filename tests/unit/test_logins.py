@@ -10,10 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from control_plane.adapters.passwords import AT_ONCE, WAITING_MAX, Argon2Passwords
-from control_plane.domain.accounts import Role, Scope
+from control_plane.domain.accounts import Account, Role, Scope
 from control_plane.domain.entities import Organisation, Person
 from control_plane.errors import Conflict, Forbidden, InvalidField, LoginFailed, TooMany, UnknownEntity
-from control_plane.service import accounts
 from control_plane.service.accounts import create_account, delete_account, patch_account, set_password
 from control_plane.service.attempts import FREE, LONGEST_DELAY_S, NAMES_MAX, Attempts
 from control_plane.service.logins import LASTS, Logins
@@ -344,7 +343,7 @@ def test_secrets_are_not_in_what_is_printed() -> None:
     text = new_text(is_login=True)
     assert text.text.get_secret_value() not in repr(text)
     assert (
-        accounts.Account(email=ANN, role=Role.CARRIER, password_hash=SecretStr("hash-of-it"))
+        Account(email=ANN, role=Role.CARRIER, password_hash=SecretStr("hash-of-it"))
         .model_dump_json()
         .count("hash-of-it")
         == 0

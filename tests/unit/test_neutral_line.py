@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ UNIT = Unit(UnitKind.HANDSET, (MAC,))
 
 
 def lobby(**values: object) -> Handset:
-    neutral = {"neutral_user": USER, "neutral_password": PASSWORD, "name": "Lobby"}
+    neutral: dict[str, Any] = {"neutral_user": USER, "neutral_password": PASSWORD, "name": "Lobby"}
     return handset(key=None, **(neutral | values))
 
 

@@ -17,10 +17,11 @@ from control_plane.domain.extension import Extension, NoAnswer, NoAnswerAction
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import MailNotSent, MailRefused, OutcomeUnknown
-from control_plane.ports import Clock, LinkState, Mail, Mailer, Recording, Recordings, Snapshot, Store
+from control_plane.ports import Clock, LinkState, Mail, Mailer, Recording, Recordings
 from control_plane.service.notice import BadRow, NoticeKind, compose, parse_row, recipients
 from control_plane.service.notify import MAX_TRIES, Outbox
 from tests.contract.fake_node import FakeNode
+from tests.one_model import OneModel
 
 CALLED = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
 EPOCH = int(CALLED.timestamp())
@@ -50,14 +51,6 @@ class HandClock(Clock):
 
     def advance(self, **delta: float) -> None:
         self.time += timedelta(**delta)
-
-
-class OneModel(Store):
-    def __init__(self, held: Model) -> None:
-        self.held = held
-
-    async def snapshot(self) -> Snapshot:
-        return Snapshot(1, self.held)
 
 
 class Letterbox(Mailer):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from control_plane.domain.entities import (
     Entity,
@@ -166,7 +167,11 @@ def model() -> list[Entity]:
         Person(id="ann", org="acme", name="Ann Lee"),
         Extension(org="acme", key="8750", site="hq", number=LONDON, pin_locked=True),
         Device(
-            id="aphone008750", org="acme", extension="8750", kind=DeviceKind.IP_PHONE, sip_password="x" * 20
+            id="aphone008750",
+            org="acme",
+            extension="8750",
+            kind=DeviceKind.IP_PHONE,
+            sip_password=SecretStr("x" * 20),
         ),
         number(LONDON, extension="8750", person="ann", label_1="Ann", label_2="Lee"),
         number("+442071838751", label_1='=HYPERLINK("http://x")', allocation_lock=True),

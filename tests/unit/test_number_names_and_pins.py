@@ -7,6 +7,7 @@ import pytest
 from control_plane.domain.assignment import AssignmentKind, assignment_of
 from control_plane.domain.entities import NumberStatus, PhoneNumber
 from control_plane.domain.model import Model
+from control_plane.domain.pins import PinVerdict
 from control_plane.errors import Conflict, IllegalTransition, InvalidField
 from control_plane.ports import EntityKind
 from control_plane.service.demo import DemoPlace, load_demo
@@ -20,7 +21,7 @@ from control_plane.service.number_life import (
 )
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.numbers import patch_number
-from control_plane.service.pins import PinVerdict, check_pin
+from control_plane.service.pins import check_pin
 from control_plane.service.tenants import create_person
 from control_plane.service.writing import By
 from tests.unit.memory_store import ManualClock, MemoryStore

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from control_plane.domain.entities import Organisation, Site, SiteProvisioning
 from control_plane.domain.extension import Device, DeviceKind, Extension, Transport
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
+from control_plane.domain.regions import RegionCode
 from control_plane.errors import Conflict, DomainError, IllegalTransition, InvalidField
 from control_plane.service import devices, extensions, handsets
 from control_plane.service.handsets import Binding
@@ -24,10 +26,12 @@ async def office(phone_ids: int = 2) -> MemoryStore:
         for org in ("acme", "globex"):
             tx.put(Organisation(id=org, name=org))
         policy = SiteProvisioning(phone_ids=phone_ids)
-        tx.put(Site(id="hq", name="HQ", region="SG", time_zone="Asia/Singapore", provisioning=policy))
-        tx.put(Site(id="branch", name="Branch", region="SG", time_zone="Asia/Singapore"))
+        tx.put(
+            Site(id="hq", name="HQ", region=RegionCode.SG, time_zone="Asia/Singapore", provisioning=policy)
+        )
+        tx.put(Site(id="branch", name="Branch", region=RegionCode.SG, time_zone="Asia/Singapore"))
         for key in ("100", "101", "102"):
-            tx.put(Extension(org="acme", key=key, site="hq", voicemail_pin="482913"))
+            tx.put(Extension(org="acme", key=key, site="hq", voicemail_pin=SecretStr("482913")))
     return store
 
 

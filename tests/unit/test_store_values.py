@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
 from control_plane.domain.entities import AuthorizationCode, Entity, Occupancy, Organisation, Site, Trunk
-from control_plane.domain.extension import Device, Extension, Forwarding
+from control_plane.domain.extension import Device, DeviceKind, Extension, Forwarding
 from control_plane.domain.model import Model
+from control_plane.domain.regions import RegionCode
 from control_plane.errors import Conflict, InvalidField
 from control_plane.ports import EntityKind
 from control_plane.store.codec import KINDS, from_json, kind_of, masked, to_json
@@ -20,13 +22,17 @@ from control_plane.store.schema import ENTITIES
 from control_plane.store.state import Draft, State, loaded
 
 ACME = Organisation(id="acme", name="Acme")
-LONDON = Site(id="london", name="London", region="GB", time_zone="Europe/London")
-E100 = Extension(org="acme", key="100", site="london", voicemail_pin="482913")
+LONDON = Site(id="london", name="London", region=RegionCode.GB, time_zone="Europe/London")
+E100 = Extension(org="acme", key="100", site="london", voicemail_pin=SecretStr("482913"))
 PHONE = Device(
-    id="d00000000001", org="acme", extension="100", kind="ip_phone", sip_password="Secret0123456789"
+    id="d00000000001",
+    org="acme",
+    extension="100",
+    kind=DeviceKind.IP_PHONE,
+    sip_password=SecretStr("Secret0123456789"),
 )
 CODE = AuthorizationCode(id="abcdefgh", salt="s" * 16, digest="0" * 40)
-TRUNK = Trunk(id="carrier", host="127.0.0.2", region="GB", password=SecretStr("trunk-secret"))
+TRUNK = Trunk(id="carrier", host="127.0.0.2", region=RegionCode.GB, password=SecretStr("trunk-secret"))
 OCCUPANCY = Occupancy(org="acme", site="london", authorization_code=CODE, reception=("100",))
 
 
@@ -82,7 +88,8 @@ def test_the_masked_form_has_every_field() -> None:
 
 
 def test_equal_nested_values_of_one_load_are_one_object() -> None:
-    shape, shared = KINDS[EntityKind.EXTENSION].shape, {}
+    shape = KINDS[EntityKind.EXTENSION].shape
+    shared: dict[Any, Entity] = {}
     first = shape.decode(shape.encode(E100), shared)
     second = shape.decode(shape.encode(E100.model_copy(update={"key": "101"})), shared)
     assert isinstance(first, Extension)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.domain.entities import PhoneNumber
+from control_plane.domain.entities import NumberStatus, PhoneNumber
 from control_plane.domain.model import Model
 from control_plane.errors import Forbidden, UnknownEntity
 from control_plane.plan.tasks import Progress, Subject, Task, TaskKind, TaskState
@@ -27,8 +27,8 @@ READER = Caller("bob", Position.OCCUPIER_READER, "acme")
 MINE, OTHERS = "+442071838750", "+442071838799"
 MODEL = Model.of(
     numbers=[
-        PhoneNumber(e164=MINE, site="london", org="acme", status="reserved"),
-        PhoneNumber(e164=OTHERS, site="london", org="globex", status="reserved"),
+        PhoneNumber(e164=MINE, site="london", org="acme", status=NumberStatus.RESERVED),
+        PhoneNumber(e164=OTHERS, site="london", org="globex", status=NumberStatus.RESERVED),
     ]
 )
 
