@@ -39,6 +39,12 @@ class PlanOut(BaseModel):
     steps: list[StepOut]
 
 
+class PlansOut(BaseModel):
+    """What would be pushed to each node that has steps, by node."""
+
+    plans: list[PlanOut]
+
+
 class DriftOut(BaseModel):
     """The steps of a plan that the model is not the cause of."""
 

@@ -140,6 +140,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "patch_main_number": Rule(WRITE, TENANT_CHANGES),
     "delete_main_number": Rule(WRITE, TENANT_CHANGES),
     # what a change would push: for who may make it
+    "preview_organisation": Rule(READ, OPERATOR_CHANGES),
+    "preview_site": Rule(READ, OPERATOR_CHANGES),
+    "preview_trunk": Rule(READ, OPERATOR_CHANGES),
+    "preview_occupancy": Rule(READ, OPERATOR_CHANGES),
+    "preview_person": Rule(READ, TENANT_CHANGES),
     "preview_extension": Rule(READ, OWN_CHANGES, fields={Position.PERSON: OWN_EXTENSION_FIELDS}),
     "preview_call_group": Rule(READ, TENANT_CHANGES),
     "preview_main_number": Rule(READ, TENANT_CHANGES),

@@ -70,16 +70,22 @@ async def _preview(wiring: Wiring, extension: str, changes: dict[str, object]) -
         return await preview_extension(store, by(), ident, changes)
 
 
-def show_preview(plan: Plan, as_json: bool) -> None:
-    """What a change would push, which was not made."""
-    found: dict[str, Any] = plan.as_dict()
+def show_preview(found: Plan | tuple[Plan, ...], as_json: bool) -> None:
+    """What a change would push, which was not made; several plans: one for each node that has steps."""
+    plans: list[dict[str, Any]] = [
+        plan.as_dict() for plan in (found if isinstance(found, tuple) else (found,))
+    ]
     if as_json:
-        print_json(found)
-    elif found["steps"]:
-        show_steps(found["steps"])
-        say("Nothing was saved (--dry-run).")
-    else:
-        say("This changes nothing.")
+        print_json({"plans": plans} if isinstance(found, tuple) else plans[0])
+        return
+    steps = [step for plan in plans for step in plan["steps"]]
+    if not steps:
+        say("This changes nothing in Asterisk.")
+    for plan in plans:
+        if len(plans) > 1:
+            say(f"Node {plan['node']}:")
+        show_steps(plan["steps"])
+    say("Nothing was saved (--dry-run).")
 
 
 async def _patch(wiring: Wiring, extension: str, changes: dict[str, object]) -> tuple[int, bool]:

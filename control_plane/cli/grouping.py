@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +9,9 @@ import typer
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
-from control_plane.cli.applying import apply_change
+from control_plane.cli.applying import apply_change, preview_change
 from control_plane.cli.assignments import parse
-from control_plane.cli.changing import set_app, show_preview
+from control_plane.cli.changing import set_app
 from control_plane.cli.options import DryRunOption, FittingOrgOption, FittingSiteOption
 from control_plane.cli.output import JsonOption, facts, print_json, say, table
 from control_plane.cli.references import group_id, place_id
@@ -20,7 +19,6 @@ from control_plane.cli.showing import show_app
 from control_plane.domain.entities import Entity
 from control_plane.domain.groups import CallGroup, Destination, MainNumber, Strategy
 from control_plane.domain.model import Model
-from control_plane.plan.plan import Plan
 from control_plane.service import groups, main_numbers
 from control_plane.service.preview import preview_group, preview_main_number
 from control_plane.store import SqlStore
@@ -39,11 +37,6 @@ Assignments = Annotated[
     ),
 ]
 MAIN_FIXED = ("org", "site")
-
-
-async def _preview(look: Callable[[SqlStore, Model], Awaitable[Plan]]) -> Plan:
-    async with wire().store() as store:
-        return await look(store, (await store.snapshot()).model)
 
 
 # --- call groups
@@ -111,9 +104,8 @@ def set_group(
     """Change settings of a call group, such as members=101,102 strategy=sequential otherwise=none."""
     changes = parse(assignments, CallGroup)
     if dry_run:
-        show_preview(
-            run(_preview(lambda store, model: preview_group(store, by(), group_id(model, group), changes))),
-            as_json,
+        preview_change(
+            lambda store, model: preview_group(store, by(), group_id(model, group), changes), as_json
         )
         return
 
@@ -207,9 +199,7 @@ def set_main_number(
         return place_id(model.main_numbers, "main number", org, site)
 
     if dry_run:
-        show_preview(
-            run(_preview(lambda store, model: preview_main_number(store, by(), key(model), changes))), as_json
-        )
+        preview_change(lambda store, model: preview_main_number(store, by(), key(model), changes), as_json)
         return
 
     async def change(store: SqlStore, model: Model) -> Entity:

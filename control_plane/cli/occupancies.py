@@ -8,9 +8,10 @@ from control_plane.api.schemas import OccupancyOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
-from control_plane.cli.applying import apply_change, as_json_of
+from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import MoreArgument, SetArgument, parse
 from control_plane.cli.options import (
+    DryRunOption,
     FittingOrgOption,
     FittingSiteOption,
     OnlyOrgOption,
@@ -23,6 +24,7 @@ from control_plane.cli.references import place_id, site_named
 from control_plane.domain.entities import Entity, Occupancy
 from control_plane.domain.model import Model
 from control_plane.service import tenants
+from control_plane.service.preview import preview_occupancy
 from control_plane.service.rules import require_organisation, require_site
 from control_plane.store import SqlStore
 
@@ -109,10 +111,16 @@ def occupancy_set(
     assignments: SetArgument,
     org: FittingOrgOption = None,
     site: FittingSiteOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Change what an organisation has at a site, such as reception=9; 'set code' gives a new code."""
     changes = parse(assignments, Occupancy, FIXED)
+    if dry_run:
+        preview_change(
+            lambda store, model: preview_occupancy(store, by(), _key(model, org, site), changes), as_json
+        )
+        return
 
     async def change(store: SqlStore, model: Model) -> Entity:
         return (await tenants.patch_occupancy(store, by(), _key(model, org, site), changes)).entity

@@ -12,13 +12,15 @@ from control_plane.api.schemas import OrganisationOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
-from control_plane.cli.applying import apply_change, as_json_of
+from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import SetArgument, parse
+from control_plane.cli.options import DryRunOption
 from control_plane.cli.output import JsonOption, facts, print_json, table
 from control_plane.domain.entities import Decommission, Entity, Organisation, OrganisationKind
 from control_plane.domain.model import Model
 from control_plane.service import places
 from control_plane.service.decommission import in_words, left_of
+from control_plane.service.preview import preview_organisation
 from control_plane.service.rules import require_organisation
 from control_plane.store import SqlStore
 
@@ -110,10 +112,16 @@ def organisation_add(
 
 @organisation_app.command("set")
 def organisation_set(
-    organisation: OrganisationArgument, assignments: SetArgument, as_json: JsonOption = False
+    organisation: OrganisationArgument,
+    assignments: SetArgument,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Change an organisation, such as name='Harbour Legal'; only what is given changes."""
     changes = parse(assignments, Organisation, FIXED)
+    if dry_run:
+        preview_change(lambda store, model: preview_organisation(store, by(), organisation, changes), as_json)
+        return
 
     async def change(store: SqlStore, model: Model) -> Entity:
         return (await places.patch_organisation(store, by(), organisation, changes)).entity

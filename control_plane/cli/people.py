@@ -10,14 +10,15 @@ from control_plane.api.schemas import PersonOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
-from control_plane.cli.applying import apply_change, as_json_of
+from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import SetArgument, parse
-from control_plane.cli.options import OnlyOrgOption, OrgOption
+from control_plane.cli.options import DryRunOption, OnlyOrgOption, OrgOption
 from control_plane.cli.output import JsonOption, facts, print_json, table
 from control_plane.domain.entities import Entity, Person, PersonKind
 from control_plane.domain.model import Model
 from control_plane.errors import UnknownEntity
 from control_plane.service import tenants
+from control_plane.service.preview import preview_person
 from control_plane.service.rules import require_organisation
 from control_plane.store import SqlStore
 
@@ -111,9 +112,20 @@ def person_add(
 
 
 @person_app.command("set")
-def person_set(person: PersonArgument, assignments: SetArgument, as_json: JsonOption = False) -> None:
+def person_set(
+    person: PersonArgument,
+    assignments: SetArgument,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Change a person, such as name='Grace Hopper' email=none; only what is given changes."""
     changes = parse(assignments, Person, FIXED)
+    if dry_run:
+        preview_change(
+            lambda store, model: preview_person(store, by(), (_found(model, person).org, person), changes),
+            as_json,
+        )
+        return
 
     async def change(store: SqlStore, model: Model) -> Entity:
         key = (_found(model, person).org, person)

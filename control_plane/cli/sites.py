@@ -11,13 +11,15 @@ from control_plane.api.schemas import SiteOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
-from control_plane.cli.applying import apply_change, as_json_of
+from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import MoreArgument, SetArgument, parse
+from control_plane.cli.options import DryRunOption
 from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
 from control_plane.domain.entities import Entity, NumberStatus, Site
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.service import places
+from control_plane.service.preview import preview_site
 from control_plane.service.rules import require_site
 from control_plane.store import SqlStore
 
@@ -111,9 +113,17 @@ def site_add(
 
 
 @site_app.command("set")
-def site_set(site: SiteArgument, assignments: SetArgument, as_json: JsonOption = False) -> None:
+def site_set(
+    site: SiteArgument,
+    assignments: SetArgument,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Change a site, such as trunk=carrier provisioning.language=de; only what is given changes."""
     changes = parse(assignments, Site, FIXED)
+    if dry_run:
+        preview_change(lambda store, model: preview_site(store, by(), site, changes), as_json)
+        return
 
     async def change(store: SqlStore, model: Model) -> Entity:
         return (await places.patch_site(store, by(), site, changes)).entity

@@ -12,14 +12,16 @@ from control_plane.api.schemas import TrunkOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.app import app, by, run
-from control_plane.cli.applying import apply_change, as_json_of
+from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import MoreArgument, parse
+from control_plane.cli.options import DryRunOption
 from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
 from control_plane.domain.entities import Entity, Trunk
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.service import places
 from control_plane.service.places import require_trunk
+from control_plane.service.preview import preview_trunk
 from control_plane.store import SqlStore
 
 trunk_app = typer.Typer(no_args_is_help=True, help="Trunks: connections to carriers.")
@@ -94,10 +96,14 @@ def trunk_set(
     trunk: TrunkArgument,
     assignments: MoreArgument = None,
     password_stdin: PasswordOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Change a trunk, such as host=sip.example.com; only what is given changes."""
     changes = {**parse(assignments or (), Trunk, FIXED), **_password(password_stdin)}
+    if dry_run:
+        preview_change(lambda store, model: preview_trunk(store, by(), trunk, changes), as_json)
+        return
 
     async def change(store: SqlStore, model: Model) -> Entity:
         return (await places.patch_trunk(store, by(), trunk, changes)).entity

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from control_plane.domain.entities import Organisation, OrganisationKind, Site, Trunk
 from control_plane.domain.model import Model
 from control_plane.errors import Conflict, UnknownEntity
-from control_plane.ports import EntityKind, Store
+from control_plane.ports import EntityKind, Store, Transaction
 from control_plane.service.messages import build
 from control_plane.service.rules import (
     require_new,
@@ -46,13 +46,17 @@ async def create_organisation(store: Store, by: By, values: Changes) -> Saved[Or
 async def patch_organisation(store: Store, by: By, org: str, changes: Changes) -> Saved[Organisation]:
     """Raises: UnknownEntity, InvalidField, Conflict, StaleVersion."""
     async with store.transaction(by.actor) as tx:
-        before = require_organisation(tx.model, org)
-        require_version(tx, by, EntityKind.ORGANISATION, (org,))
-        organisation = patched(before, changes, fixed=("id",))
-        _require_one_operator(tx.model, organisation)
-        tx.put(organisation)
-        version = tx.version(EntityKind.ORGANISATION, (org,))
-    return Saved(organisation, version)
+        return revise_organisation(tx, by, org, changes)
+
+
+def revise_organisation(tx: Transaction, by: By, org: str, changes: Changes) -> Saved[Organisation]:
+    """Patch an organisation inside a transaction that is under way. Raises: as patch_organisation."""
+    before = require_organisation(tx.model, org)
+    require_version(tx, by, EntityKind.ORGANISATION, (org,))
+    organisation = patched(before, changes, fixed=("id",))
+    _require_one_operator(tx.model, organisation)
+    tx.put(organisation)
+    return Saved(organisation, tx.version(EntityKind.ORGANISATION, (org,)))
 
 
 async def delete_organisation(store: Store, by: By, org: str) -> None:
@@ -87,13 +91,17 @@ async def create_site(store: Store, by: By, values: Changes) -> Saved[Site]:
 async def patch_site(store: Store, by: By, site_id: str, changes: Changes) -> Saved[Site]:
     """Raises: UnknownEntity, InvalidField, Conflict, StaleVersion."""
     async with store.transaction(by.actor) as tx:
-        before = require_site(tx.model, site_id)
-        require_version(tx, by, EntityKind.SITE, (site_id,))
-        site = patched(before, changes, fixed=("id",))
-        require_reference(tx.model.trunks, site.trunk, "trunk", "trunk")
-        tx.put(site)
-        version = tx.version(EntityKind.SITE, (site_id,))
-    return Saved(site, version)
+        return revise_site(tx, by, site_id, changes)
+
+
+def revise_site(tx: Transaction, by: By, site_id: str, changes: Changes) -> Saved[Site]:
+    """Patch a site inside a transaction that is under way. Raises: as patch_site."""
+    before = require_site(tx.model, site_id)
+    require_version(tx, by, EntityKind.SITE, (site_id,))
+    site = patched(before, changes, fixed=("id",))
+    require_reference(tx.model.trunks, site.trunk, "trunk", "trunk")
+    tx.put(site)
+    return Saved(site, tx.version(EntityKind.SITE, (site_id,)))
 
 
 async def delete_site(store: Store, by: By, site_id: str) -> None:
@@ -134,12 +142,16 @@ async def create_trunk(store: Store, by: By, values: Changes) -> Saved[Trunk]:
 async def patch_trunk(store: Store, by: By, trunk_id: str, changes: Changes) -> Saved[Trunk]:
     """Raises: UnknownEntity, InvalidField, StaleVersion."""
     async with store.transaction(by.actor) as tx:
-        before = require_trunk(tx.model, trunk_id)
-        require_version(tx, by, EntityKind.TRUNK, (trunk_id,))
-        trunk = patched(before, changes, fixed=("id",))
-        tx.put(trunk)
-        version = tx.version(EntityKind.TRUNK, (trunk_id,))
-    return Saved(trunk, version)
+        return revise_trunk(tx, by, trunk_id, changes)
+
+
+def revise_trunk(tx: Transaction, by: By, trunk_id: str, changes: Changes) -> Saved[Trunk]:
+    """Patch a trunk inside a transaction that is under way. Raises: as patch_trunk."""
+    before = require_trunk(tx.model, trunk_id)
+    require_version(tx, by, EntityKind.TRUNK, (trunk_id,))
+    trunk = patched(before, changes, fixed=("id",))
+    tx.put(trunk)
+    return Saved(trunk, tx.version(EntityKind.TRUNK, (trunk_id,)))
 
 
 async def delete_trunk(store: Store, by: By, trunk_id: str) -> None:

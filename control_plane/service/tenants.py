@@ -44,9 +44,14 @@ async def create_occupancy(store: Store, by: By, values: Changes) -> Saved[Occup
 async def patch_occupancy(store: Store, by: By, key: tuple[str, str], changes: Changes) -> Saved[Occupancy]:
     """Raises: UnknownEntity, InvalidField, StaleVersion."""
     async with store.transaction(by.actor) as tx:
-        before = require_occupancy(tx.model, *key)
-        require_version(tx, by, EntityKind.OCCUPANCY, key)
-        return _put(tx, patched(before, changes, fixed=("org", "site", "authorization_code")))
+        return revise_occupancy(tx, by, key, changes)
+
+
+def revise_occupancy(tx: Transaction, by: By, key: tuple[str, str], changes: Changes) -> Saved[Occupancy]:
+    """Patch an occupancy inside a transaction that is under way. Raises: as patch_occupancy."""
+    before = require_occupancy(tx.model, *key)
+    require_version(tx, by, EntityKind.OCCUPANCY, key)
+    return _put(tx, patched(before, changes, fixed=("org", "site", "authorization_code")))
 
 
 async def delete_occupancy(store: Store, by: By, key: tuple[str, str]) -> None:
@@ -122,12 +127,16 @@ async def create_person(store: Store, by: By, values: Changes) -> Saved[Person]:
 async def patch_person(store: Store, by: By, key: tuple[str, str], changes: Changes) -> Saved[Person]:
     """`key` is (organisation, person). Raises: UnknownEntity, InvalidField, StaleVersion."""
     async with store.transaction(by.actor) as tx:
-        before = require_person(tx.model, *key)
-        require_version(tx, by, EntityKind.PERSON, (before.id,))
-        person = patched(before, changes, fixed=("id", "org"))
-        tx.put(person)
-        version = tx.version(EntityKind.PERSON, (person.id,))
-    return Saved(person, version)
+        return revise_person(tx, by, key, changes)
+
+
+def revise_person(tx: Transaction, by: By, key: tuple[str, str], changes: Changes) -> Saved[Person]:
+    """Patch a person inside a transaction that is under way. Raises: as patch_person."""
+    before = require_person(tx.model, *key)
+    require_version(tx, by, EntityKind.PERSON, (before.id,))
+    person = patched(before, changes, fixed=("id", "org"))
+    tx.put(person)
+    return Saved(person, tx.version(EntityKind.PERSON, (person.id,)))
 
 
 async def delete_person(store: Store, by: By, key: tuple[str, str]) -> None:

@@ -203,8 +203,29 @@ def test_a_dry_run_of_a_group_and_of_a_main_number_saves_nothing(machine: Machin
         assert artefact in {step["artefact"] for step in plan["steps"]}
         said = machine.ok(*arguments, "--dry-run")
         assert artefact in said and "Nothing was saved (--dry-run)." in said
-    assert "This changes nothing." in machine.ok("set", "group", "300", "members=101", "--dry-run")
+    assert "This changes nothing in Asterisk." in machine.ok(
+        "set", "group", "300", "members=101", "--dry-run"
+    )
     assert "there is no extension 999" in machine.refused("set", "group", "300", "members=999", "--dry-run")
+    assert asyncio.run(read_model(wire())) == before
+
+
+def test_a_dry_run_of_what_everything_stands_on_saves_nothing(machine: Machine) -> None:
+    machine.ok("person", "add", "grace", "Grace Hopper", "--org", "acme")
+    before = asyncio.run(read_model(wire()))
+    for arguments, artefact in (
+        (("site", "set", "singapore", "caller_id=+6561000109"), "row:site/singapore"),
+        (("occupancy", "set", "reception=9", "--org", "acme"), "row:reception/singapore/acme/9"),
+        (("trunk", "set", "carrier", "port=5062"), "row:pbx/aor/trunk-carrier"),
+    ):
+        (plan,) = machine.json(*arguments, "--dry-run")["plans"]
+        assert artefact in {step["artefact"] for step in plan["steps"]}, arguments
+        said = machine.ok(*arguments, "--dry-run")
+        assert artefact in said and "Nothing was saved (--dry-run)." in said
+    for arguments in (("organisation", "set", "acme", "name=Apex"), ("person", "set", "grace", "name=Ada")):
+        assert machine.json(*arguments, "--dry-run") == {"plans": []}
+        assert "This changes nothing in Asterisk." in machine.ok(*arguments, "--dry-run")
+    assert "no trunk" in machine.refused("site", "set", "singapore", "trunk=nobody", "--dry-run")
     assert asyncio.run(read_model(wire())) == before
 
 
