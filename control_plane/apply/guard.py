@@ -13,8 +13,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 
+from control_plane.apply.exempt import Exempt, Resolve, resolve_host
 from control_plane.errors import AsteriskError, InvalidField, StoreError, UnknownEntity, Unreachable
 from control_plane.observe.attacks import (
     RECORD_PREFIX,
@@ -28,7 +28,6 @@ from control_plane.observe.attacks import (
     block,
     contact_source,
     is_forgotten,
-    is_within,
     judge,
     observe_failure,
     parse_record,
@@ -52,37 +51,11 @@ CONTACTS_FRESH = timedelta(seconds=30)
 """Before a stranger is blocked, the registrations must be at most so old: it may be a new office."""
 TURN_EVERY_S = 60.0
 RETRY_S = 5.0
-RESOLVE_S = 5.0
-
-Resolve = Callable[[str], Awaitable[Collection[str]]]
 
 
 def policy_of(settings: Settings) -> Policy:
     """The limits of the settings guard_*."""
     return Policy(settings.guard_max_failures, settings.guard_window_s, settings.guard_block_s)
-
-
-def exempt_of(settings: Settings) -> tuple[Network, ...]:
-    """Networks that are never blocked, whatever the model says: guard_allow and the control plane's own.
-
-    Loopback is not exempt: in a lab on one machine the attackers are there too, and the control plane speaks
-    AMI, which blocks do not touch.
-    """
-    own = [ip_address(text) for text in (settings.api_host, settings.ami_host, settings.sip_address)]
-    return (
-        *settings.guard_allow,
-        *(source_of(str(ip)) for ip in own if not (ip.is_loopback or ip.is_unspecified)),
-    )
-
-
-async def resolve_host(host: str) -> Collection[str]:
-    """The addresses of a name as the system resolves it; none when it cannot."""
-    try:
-        async with asyncio.timeout(RESOLVE_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None)
-    except (OSError, TimeoutError, UnicodeError):
-        return ()
-    return {str(entry[4][0]) for entry in found}
 
 
 class Guard:
@@ -108,10 +81,7 @@ class Guard:
         self._clock = clock
         self._node = node
         self._policy = policy
-        self._always_exempt = tuple(exempt)
-        self._resolve = resolve
-        self._exempt: tuple[Network, ...] | None = None  # unknown: nobody is blocked yet
-        self._trunk_networks: dict[str, tuple[Network, ...]] = {}
+        self._exempt = Exempt(exempt, resolve)
         self._windows: OrderedDict[Network, Window] = OrderedDict()
         self._pending: set[Network] = set()
         self._familiar: dict[Network, dict[str, datetime]] = {}
@@ -182,7 +152,7 @@ class Guard:
 
     async def turn(self) -> None:
         """One round: read back after a reconnect, decide on who passed a limit, end blocks, write rows."""
-        if self._exempt is None:
+        if not self._exempt.known:
             await self.refresh_exempt()
         if self._link.state is not LinkState.CONNECTED:
             return
@@ -231,7 +201,7 @@ class Guard:
                 self._remember_contact(event.headers.get("AOR", ""), event.headers.get("URI", ""))
             return
         failure = observe_failure(event.name, event.headers)
-        if failure is None or self._policy.max_failures == 0 or is_within(failure.source, self._exempt or ()):
+        if failure is None or self._policy.max_failures == 0 or self._exempt.covers(failure.source):
             return
         now = self._clock.now()
         known = self._blocks.get(failure.source)
@@ -284,7 +254,7 @@ class Guard:
             self._pending.discard(source)
             window = self._windows.get(source, ())
             reason = judge(window, self._familiar_at(source), self._policy)
-            if reason is None or is_within(source, self._exempt or ()):
+            if reason is None or self._exempt.covers(source):
                 continue
             del self._windows[source]
             now = self._clock.now()
@@ -304,7 +274,7 @@ class Guard:
     def _forget(self) -> None:
         now = self._clock.now()
         for source, past in [*self._blocks.items()]:
-            if is_forgotten(past, now) or is_within(source, self._exempt or ()):
+            if is_forgotten(past, now) or self._exempt.covers(source):
                 del self._blocks[source]
         excess = sorted(self._blocks.values(), key=lambda b: b.until)[
             : max(0, len(self._blocks) - MAX_BLOCKS)
@@ -327,7 +297,7 @@ class Guard:
         present = self._present
         if present is None:
             return  # the connection broke meanwhile; the next round reads back first
-        protected = (*(self._exempt or ()), *self._lifted, *self._familiar)
+        protected = (*self._exempt.networks, *self._lifted, *self._familiar)
         wanted = refusal_rows(self._active(), protected) | dict(map(record_row, self._blocks.values()))
         put = [(key, value) for key, value in wanted.items() if present.get(key) != value]
         delete = [key for key in reversed(present) if key not in wanted]
@@ -365,22 +335,5 @@ class Guard:
         """Read the trunks' addresses anew. Raises: StoreError."""
         model = (await self._store.snapshot()).model
         hosts = {trunk.host for trunk in model.trunks.values() if trunk.node == self._node}
-        for host in hosts:
-            networks = await self._networks_of(host)
-            if networks or host not in self._trunk_networks:
-                self._trunk_networks[host] = networks  # an answer that fails keeps the last good one
-        self._trunk_networks = {host: self._trunk_networks[host] for host in hosts}
-        trunks = (network for networks in self._trunk_networks.values() for network in networks)
-        exempt = (*self._always_exempt, *trunks)
-        if exempt != self._exempt:
-            self._exempt = exempt
+        if await self._exempt.refresh(hosts):
             self._wake.set()
-
-    async def _networks_of(self, host: str) -> tuple[Network, ...]:
-        try:
-            return (source_of(host),)
-        except ValueError:
-            pass
-        addresses = sorted(await self._resolve(host))
-        # "fe80::1%eth0": the zone is of this machine and no part of the address.
-        return tuple(source_of(address.split("%")[0]) for address in addresses)

@@ -14,7 +14,8 @@ from typing import Any
 from control_plane.adapters.ami import AmiLink
 from control_plane.adapters.mail import mailer_of
 from control_plane.adapters.published import PublishedFile
-from control_plane.apply.guard import Guard, exempt_of, policy_of
+from control_plane.apply.exempt import exempt_of
+from control_plane.apply.guard import Guard, policy_of
 from control_plane.apply.observer import Observer
 from control_plane.apply.publisher import Publisher
 from control_plane.apply.reconciler import Reconciler

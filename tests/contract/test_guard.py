@@ -11,7 +11,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from control_plane.apply.guard import Guard, exempt_of
+from control_plane.apply.exempt import exempt_of
+from control_plane.apply.guard import Guard
 from control_plane.domain.entities import Trunk
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
