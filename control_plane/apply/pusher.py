@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from enum import Enum, auto
 
+from control_plane.apply.device_checks import DeviceChecks
 from control_plane.apply.executor import Executor
 from control_plane.apply.handsets import (
     JOURNAL,
@@ -47,18 +48,6 @@ READ_EXTENSIONS_MAX = 50
 DEFERRABLE = frozenset({VOICEMAIL_MODULE})
 """Reloading voicemail costs 0.1 s at 1 000 mailboxes and over 1 s at 10 000, so edits share one."""
 
-AOR_ROWS = "pbx/aor/"
-
-PJSIP_MODULE = "res_pjsip.so"
-RELOAD_AORS_MAX = 2000
-"""Up to so many AORs a reload of res_pjsip costs at most 0.3 s, so any new one is worth it."""
-BULK_SHARE = 10
-"""Above, only when at least every tenth is new: it costs 3-5 s at 10 000 and delays some SIP requests."""
-
-TRY_SINGLY_MAX = 100
-SUSPECTS_NAMED = 10
-ENDPOINT_ROWS = "pbx/endpoint/"
-
 
 class Push(Enum):
     """How much of an audit's plan is carried out."""
@@ -87,8 +76,8 @@ class Pusher:
         self.book = TaskBook(clock)
         self._repairs = Repairs(node, tasks, clock)
         self.record = PushedRecord(store, node, self.book)
+        self.devices = DeviceChecks(node, link, self.ledger)
         self.last_applied: Applied | None = None
-        self.unreadable: str | None = None
         self.held_back = 0  # removals that wait for somebody's apply
         self.steps_done = 0
         self.pushes = 0
@@ -99,8 +88,6 @@ class Pusher:
         self._pins = pins
         self._executor = Executor(link, self.record.mark_reload, pins)
         self._loaded = False
-        self._suspects: set[str] | None = None  # endpoint rows written since the last count; None: all
-        self._new_aors = 0
 
     async def read(self) -> Holdings:
         """Everything owned that Asterisk holds; may run beside other turns.
@@ -210,13 +197,11 @@ class Pusher:
         self.book.note(applied)
         self.last_applied = applied
         self.pushes += 1
-        fresh = {s.key for s in plan.steps if s.before is None and s.key.name.startswith(AOR_ROWS)}
-        for key, value in self.ledger.settle(applied, asyncio.get_running_loop().time()):
+        settled = [*self.ledger.settle(applied, asyncio.get_running_loop().time())]
+        for key, value in settled:
             self.steps_done += 1
             self.record.note(key, value)
-            self._new_aors += key in fresh
-            if self._suspects is not None and key.name.startswith(ENDPOINT_ROWS):
-                self._suspects.add(key.name)
+        self.devices.note(plan, (key for key, _ in settled))
         level = logging.INFO if applied.ok else logging.WARNING
         logger.log(
             level,
@@ -307,48 +292,3 @@ class Pusher:
             key = ArtefactKey(Holder.ROW, name)
             if self.ledger.mirror.get(key) != held.get(name):
                 self.ledger.observe(key, held.get(name))
-
-    @property
-    def check_due(self) -> bool:
-        """Whether devices were written that Asterisk was not yet seen to read or does not watch yet."""
-        return self._suspects is None or bool(self._suspects) or self._new_aors > 0
-
-    async def check_endpoints(self) -> None:
-        """Set `unreadable` when Asterisk cannot read an endpoint row; one such row hides others from lists.
-
-        A few rows are tried one by one. After a bulk push they are counted, which keeps the connection busy
-        for 3 s at 10 000 endpoints (Asterisk 22 sorts its list by insertion), so not while there is work.
-        """
-        rows = [name for name in self.ledger.mirror.rows if name.startswith(ENDPOINT_ROWS)]
-        suspects = sorted(rows if self._suspects is None else self._suspects.intersection(rows))
-        if len(suspects) <= TRY_SINGLY_MAX:
-            readable = await asyncio.gather(
-                *(self._link.has_endpoint(name.removeprefix(ENDPOINT_ROWS)) for name in suspects)
-            )
-            bad = [name for name, good in zip(suspects, readable, strict=True) if not good]
-            problem = f"Asterisk cannot read {', '.join(bad)}" if bad else None
-        else:
-            seen = await self._link.count_endpoints()
-            bad = suspects if seen < len(rows) else []
-            problem = f"Asterisk sees {seen} endpoints where {len(rows)} rows are" if bad else None
-        self._suspects = set(bad)
-        self.unreadable = None
-        if problem is not None:
-            named = ", ".join(bad[:SUSPECTS_NAMED])
-            self.unreadable = f"{problem}: a row it cannot read hides others. Look at {named}."
-            logger.error(self.unreadable, extra={"node": self.node})
-
-    async def sync_device_states(self) -> None:
-        """Make Asterisk watch new AORs at once, where that is cheap enough.
-
-        A row in AstDB tells PJSIP nothing, so a phone's first REGISTER leaves its state (what busy lamps
-        show) Unavailable until the first OPTIONS is answered, up to qualify_frequency later: 24 s of 60
-        measured on 22.10.1. After one reload it is shown with the REGISTER. Calls work either way. Not while
-        a row is unreadable: a reload would then lose the state of every endpoint that row hides.
-        """
-        fresh, self._new_aors = self._new_aors, 0
-        total = sum(name.startswith(AOR_ROWS) for name in self.ledger.mirror.rows)
-        if not fresh or self.unreadable is not None:
-            return
-        if total <= RELOAD_AORS_MAX or fresh * BULK_SHARE >= total:
-            await self._link.reload(PJSIP_MODULE)

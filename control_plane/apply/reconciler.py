@@ -128,8 +128,8 @@ class Reconciler:
     def _faults(self) -> tuple[str, ...]:
         pusher = self._pusher
         found = list(pusher.ledger.desired.faults.values())
-        if pusher.unreadable is not None:
-            found.append(pusher.unreadable)
+        if pusher.devices.unreadable is not None:
+            found.append(pusher.devices.unreadable)
         if pusher.held_back:
             found.append(
                 f"{pusher.held_back} artefacts in Asterisk belong to nothing in the model, most of what it "
@@ -192,7 +192,7 @@ class Reconciler:
         """
         async with self._turn:
             _, applied = await self._audit_now(push=Push.ALL, expected=expected)
-            await self._look_after_devices()
+            await self._pusher.devices.look()
             await self._see_what_follows()
             return applied
 
@@ -351,9 +351,9 @@ class Reconciler:
             return
         if record.pending:
             await self._flush_when_due()
-        elif self._pusher.check_due and self._now() >= self._check_at:
+        elif self._pusher.devices.due and self._now() >= self._check_at:
             self._check_at = self._now() + self._options.devices_s
-            await self._look_after_devices()
+            await self._pusher.devices.look()
 
     async def _flush_when_due(self) -> None:
         """Changes come in bursts: one transaction for the digests of many, so that no change waits for it."""
@@ -364,11 +364,6 @@ class Reconciler:
             self._flush_at = now + self._options.settle_s  # should the store be busy
             await self._pusher.record.flush()
             self._flush_at = now if self._pusher.record.pending else None
-
-    async def _look_after_devices(self) -> None:
-        if self._pusher.check_due:
-            await self._pusher.check_endpoints()
-            await self._pusher.sync_device_states()
 
     def _judge(self, applied: Applied | None) -> None:
         """Whether the node is well after a push; None: nothing was left to push."""
