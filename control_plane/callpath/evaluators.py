@@ -12,7 +12,7 @@ from control_plane.callpath.group_evaluators import GROUP_EVALUATORS
 from control_plane.callpath.neutral_evaluators import NEUTRAL_EVALUATORS
 from control_plane.callpath.pin_evaluators import PIN_EVALUATORS
 from control_plane.callpath.running import Verdict, dial_legs, dialled
-from control_plane.callpath.walk import Attempt, Walk
+from control_plane.callpath.walk import Attempt, Walk, given
 from control_plane.domain.features import Feature, find
 from control_plane.domain.model import ExtensionId, chosen, ring_choice
 from control_plane.domain.regions import is_e164
@@ -165,8 +165,7 @@ def _enter_org(w: Walk, org: str) -> None:
 
 def _enter_owner(w: Walk, e164: str) -> ExtensionId:
     """Go on at the extension that has the number."""
-    owner = _did(w, e164)
-    assert owner is not None  # noqa: S101 - asked for numbers that have an extension
+    owner = given(_did(w, e164), "a number with an extension")
     _enter_org(w, owner[0])
     w.callee = w.find_extension(*owner)
     return owner

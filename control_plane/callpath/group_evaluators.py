@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from control_plane.callpath.graph import LAST_RING_S, MAX_GROUPS
 from control_plane.callpath.running import Verdict, dial_legs, dialled
-from control_plane.callpath.walk import Attempt, Walk
+from control_plane.callpath.walk import Attempt, Walk, given
 from control_plane.domain.extension import Extension
 from control_plane.domain.groups import Destination, DestinationKind, MainNumber, Strategy
 from control_plane.domain.model import ring_choice
@@ -44,8 +44,7 @@ def _named(destination: Destination) -> str:
 
 
 def _destination(w: Walk) -> Verdict:
-    destination = w.destination
-    assert destination is not None  # noqa: S101 - set by main.hours
+    destination = given(w.destination, "a destination")
     named = _named(destination)
     match destination.kind:
         case DestinationKind.GROUP:
@@ -71,10 +70,10 @@ def _enter_group(w: Walk, destination: Destination) -> None:
 
 def _onward(w: Walk, destination: Destination | None, origin: str, site: str, ring_s: int) -> Verdict:
     """Ring an extension or a number that a main number or a group names."""
-    assert destination is not None  # noqa: S101 - the node before led here because of it
-    attempt = dial_legs(w, (destination.target,), (w.org, origin), ring_s, site=site)
+    named = given(destination, "a destination")
+    attempt = dial_legs(w, (named.target,), (w.org, origin), ring_s, site=site)
     w.reason = dialled(w, attempt, ring_s)
-    return w.reason, f"rings {_named(destination)} for at most {ring_s} s"
+    return w.reason, f"rings {_named(named)} for at most {ring_s} s"
 
 
 def _main_forward(w: Walk) -> Verdict:

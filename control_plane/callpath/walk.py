@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from control_plane.callpath.circumstances import Behaviour, Circumstances, Leg, Step
 from control_plane.domain.entities import Site
@@ -13,6 +14,8 @@ from control_plane.domain.groups import CallGroup, Destination, MainNumber
 from control_plane.domain.model import Model
 from control_plane.domain.regions import REGIONS
 from control_plane.errors import UnknownEntity
+
+T = TypeVar("T")
 
 
 class Attempt(StrEnum):
@@ -110,31 +113,26 @@ class Walk:
 
     @property
     def called(self) -> Extension:
-        assert self.callee is not None  # noqa: S101 - the graph enters these nodes with a callee only
-        return self.callee
+        return given(self.callee, "somebody who is called")
 
     @property
     def calling(self) -> Extension:
         """The extension this channel dials for: the caller, or on a leg the one that forwards."""
-        assert self.caller is not None  # noqa: S101 - outgoing nodes and legs are entered with one only
-        return self.caller
+        return given(self.caller, "an extension that calls or forwards")
 
     @property
     def here(self) -> Site:
         """The site whose trunk and numbering apply."""
-        assert self.site is not None  # noqa: S101 - set together with the caller
-        return self.site
+        return given(self.site, "a site")
 
     @property
     def hunting(self) -> CallGroup:
         """The group the call is in."""
-        assert self.group is not None  # noqa: S101 - group nodes are entered with one only
-        return self.group
+        return given(self.group, "a call group")
 
     @property
     def called_main(self) -> MainNumber:
-        assert self.main is not None  # noqa: S101 - the nodes of a main number are entered with one only
-        return self.main
+        return given(self.main, "a main number")
 
     @property
     def on_leg(self) -> bool:
@@ -157,6 +155,16 @@ class Walk:
         if attempt is Attempt.ANSWERED:
             self.answered_by.append(name)
         return attempt
+
+
+def given(value: T | None, what: str) -> T:
+    """What the graph enters a node with, always.
+
+    Raises: RuntimeError when a call came to a node without it, which is an error of the graph and no input's.
+    """
+    if value is None:
+        raise RuntimeError(f"the call came to a node that needs {what}")
+    return value
 
 
 def together(attempts: list[Attempt]) -> Attempt:
