@@ -6,15 +6,16 @@ import fcntl
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from control_plane.adapters.containers import BOOTSTRAP
 from control_plane.adapters.engine import make_image
 from tests.lab import RunningLab, remove_orphans, running_lab_in
 
-# How long an example takes says something about the machine, not about the code: `make bench` measures.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# How long an example takes says something about the machine, not about the code: `make bench` measures. What
+# fails is shrunk, and not explained: that runs a heavy property some hundred times more for a few comments.
+settings.register_profile("tests", deadline=None, phases=[phase for phase in Phase if phase != Phase.explain])
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
