@@ -13,10 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import typer.main
-
 from control_plane.api.rights import RULES, Rule
-from control_plane.cli.app import app
+from control_plane.cli.app import whole
 from control_plane.domain import lifecycle
 from control_plane.domain.accounts import Scope
 from control_plane.domain.features import FEATURE_CODES
@@ -62,7 +60,7 @@ def feature_codes() -> str:
 
 def commands() -> str:
     """Every command with its arguments and options."""
-    return "\n".join(_described(typer.main.get_command(app), "wirechief"))
+    return "\n".join(_described(whole(), "wirechief"))
 
 
 def _described(command: Any, path: str) -> Iterator[str]:

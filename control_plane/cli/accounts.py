@@ -14,7 +14,8 @@ import typer
 
 from control_plane.adapters.passwords import Argon2Passwords
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.output import JsonOption, print_json, progress, say, table, yes_no
 from control_plane.domain.accounts import Account, Role, Scope, Token
 from control_plane.errors import UnknownEntity
@@ -23,10 +24,8 @@ from control_plane.service.credentials import new_password
 from control_plane.service.logins import Logins
 from control_plane.service.rights import SCOPES, position_of, root
 
-account_app = typer.Typer(no_args_is_help=True, help="Who may log in, and as what.")
-token_app = typer.Typer(no_args_is_help=True, help="Named tokens of accounts, for programs.")
-app.add_typer(account_app, name="account")
-app.add_typer(token_app, name="token")
+account_app = group("account")
+token_app = group("token")
 
 EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL", help="The account.")]
 OrgOption = Annotated[

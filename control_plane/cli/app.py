@@ -3,29 +3,74 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import sys
 from collections.abc import Coroutine, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, TypeVar
 
 import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
+from control_plane.cli.commands import COMMANDS
 from control_plane.cli.output import complain, say
 from control_plane.errors import ControlPlaneError, UnknownEntity, Unreachable
-from control_plane.service.writing import By
 
 T = TypeVar("T")
 
+
+class _Commands(TyperGroup):
+    """Lists every command without importing any; imports the modules of the one that is called.
+
+    The one place where something is imported late: together the commands need a second of processor time,
+    which neither help nor completion nor another command has to spend.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        known = self.commands
+        self.commands = {
+            name: known.get(name) or TyperCommand(name, help=listed.says) for name, listed in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command `args` call; its modules are imported by now."""
+        if args[0] in COMMANDS:
+            _import(args[0])
+            self.commands = typer.main.get_group(app).commands
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="wirechief",
+    cls=_Commands,
     help="Control plane for Asterisk: one model, planned changes, pushed without a reload, proven by calls.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def group(name: str) -> typer.Typer:
+    """The group of commands that is listed by this name, ready to take its commands."""
+    made = typer.Typer(no_args_is_help=True, help=COMMANDS[name].says)
+    app.add_typer(made, name=name)
+    return made
+
+
+def _import(name: str) -> None:
+    for module in COMMANDS[name].modules:
+        import_module(f"control_plane.cli.{module}")
+
+
+def whole() -> TyperGroup:
+    """The command with all its commands in earnest, for who describes or checks them."""
+    for name in COMMANDS:
+        _import(name)
+    return typer.main.get_group(app)
 
 
 def program_version() -> str:
@@ -49,14 +94,6 @@ def _root(
     ] = False,
 ) -> None:
     """Settings come from the environment (WIRECHIEF_...); docs/settings.md lists them."""
-
-
-def by() -> By:
-    """Who the audit log names for changes made here."""
-    try:
-        return By(f"cli {getpass.getuser()}")
-    except (OSError, KeyError):  # no entry for this user id, as in a container
-        return By("cli")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

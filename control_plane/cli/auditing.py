@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.changing import await_force, say_force
 from control_plane.cli.output import JsonOption, print_json, say, table
 from control_plane.errors import InvalidField
@@ -16,8 +17,7 @@ from control_plane.ports import AuditEntry, AuditFilter, EntityKind
 from control_plane.service.rights import root
 from control_plane.service.undo import Undone, undo
 
-audit_app = typer.Typer(no_args_is_help=True, help="Who changed what, when; and undoing it.")
-app.add_typer(audit_app, name="audit")
+audit_app = group("audit")
 
 
 @audit_app.command("log")

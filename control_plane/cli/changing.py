@@ -10,7 +10,8 @@ import typer
 from control_plane.bootstrap.client import Client
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.assignments import parse
 from control_plane.cli.options import DryRunOption, FittingOrgOption, FittingSiteOption, SiteOption
 from control_plane.cli.output import JsonOption, facts, print_json, progress, say
@@ -25,12 +26,9 @@ from control_plane.service import devices, extensions, tenants
 from control_plane.service.preview import preview_extension
 from control_plane.store import SqlStore
 
-set_app = typer.Typer(no_args_is_help=True, help="Change settings.")
-extension_app = typer.Typer(no_args_is_help=True, help="Add and remove extensions.")
-device_app = typer.Typer(no_args_is_help=True, help="Add and remove devices, and give them new passwords.")
-app.add_typer(set_app, name="set")
-app.add_typer(extension_app, name="extension")
-app.add_typer(device_app, name="device")
+set_app = group("set")
+extension_app = group("extension")
+device_app = group("device")
 
 IN_FORCE_S = 10.0
 """How long a command waits for a change to be in force before it says that it is not yet."""

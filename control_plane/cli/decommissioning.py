@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.organisations import OrganisationArgument
 from control_plane.cli.output import JsonOption, facts, print_json, progress, say
 from control_plane.domain.entities import Decommission
@@ -21,10 +22,7 @@ from control_plane.service.leaving import Leaving
 from control_plane.service.rules import require_organisation
 from control_plane.store import SqlStore
 
-decommission_app = typer.Typer(
-    no_args_is_help=True, help="Take everything back from an occupier that leaves."
-)
-app.add_typer(decommission_app, name="decommission")
+decommission_app = group("decommission")
 
 WithinOption = Annotated[float, typer.Option("--within", min=0, help="Seconds to wait at most.")]
 WITHIN_S = 120.0

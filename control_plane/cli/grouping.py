@@ -8,7 +8,8 @@ import typer
 
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.applying import apply_change, preview_change
 from control_plane.cli.assignments import parse
 from control_plane.cli.changing import set_app
@@ -23,10 +24,8 @@ from control_plane.service import groups, main_numbers
 from control_plane.service.preview import preview_group, preview_main_number
 from control_plane.store import SqlStore
 
-group_app = typer.Typer(no_args_is_help=True, help="Add and remove call groups.")
-main_app = typer.Typer(no_args_is_help=True, help="Set up main numbers, and take that away.")
-app.add_typer(group_app, name="group")
-app.add_typer(main_app, name="main-number")
+group_app = group("group")
+main_app = group("main-number")
 
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="A call group: 300, or acme/300.")]
 Assignments = Annotated[

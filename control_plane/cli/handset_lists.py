@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import run
 from control_plane.cli.changing import await_force, say_force
 from control_plane.cli.handsets import handset_app, only
 from control_plane.cli.lists import print_report, read_list, require_taken

@@ -9,7 +9,8 @@ import typer
 
 from control_plane.bootstrap.handsets import handset_statuses
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.changing import await_force, say_force
 from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
 from control_plane.cli.references import extension_id
@@ -23,8 +24,7 @@ from control_plane.service.handsets import Binding, Secrets, require_handset
 from control_plane.service.writing import Saved
 from control_plane.store import SqlStore
 
-handset_app = typer.Typer(no_args_is_help=True, help="Handsets: what they are told, fetch and follow.")
-app.add_typer(handset_app, name="handset")
+handset_app = group("handset")
 
 MacArgument = Annotated[str, typer.Argument(metavar="MAC", help="In any notation; a softphone's s... name.")]
 KindOption = Annotated[DeviceKind, typer.Option("--kind", help="Which of the extension's devices.")]

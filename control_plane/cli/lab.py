@@ -15,16 +15,14 @@ from control_plane.bootstrap import lab, process, provisioning
 from control_plane.bootstrap.lab import FIRST_ACCOUNT, LabReady, LabView
 from control_plane.bootstrap.reach import provisioning_warning
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, run
+from control_plane.cli.app import app, group, run
 from control_plane.cli.output import JsonOption, console, facts, print_json, progress, say, table, yes_no
 from control_plane.cli.references import number_of
 from control_plane.domain.model import Model
 from control_plane.service.devices import credentials_of
 
-lab_app = typer.Typer(no_args_is_help=True, help="The lab: a PBX node, a carrier and the control plane.")
-carrier_app = typer.Typer(no_args_is_help=True, help="The world outside: calls in, and how numbers behave.")
-app.add_typer(lab_app, name="lab")
-app.add_typer(carrier_app, name="carrier")
+lab_app = group("lab")
+carrier_app = group("carrier")
 
 NOT_RUNNING = 3
 """As systemctl status has it: the program is not running (LSB 5.0, init script actions)."""

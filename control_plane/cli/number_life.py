@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import run
 from control_plane.cli.numbers import (
     COLUMNS,
     NumberArgument,

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import run
 from control_plane.cli.applying import apply_change
 from control_plane.cli.lists import print_report, read_list, require_taken
 from control_plane.cli.numbers import NumberArgument, change_number, number_app

@@ -9,7 +9,7 @@ import typer
 
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, run
+from control_plane.cli.app import group, run
 from control_plane.cli.changing import await_force, say_force
 from control_plane.cli.output import JsonOption, facts, print_json, say, table, yes_no
 from control_plane.cli.references import outside_number
@@ -23,8 +23,7 @@ from control_plane.service.tasks import in_progress
 from control_plane.service.writing import Saved
 from control_plane.store import SqlStore
 
-number_app = typer.Typer(no_args_is_help=True, help="Phone numbers: the pool of a site, and their life.")
-app.add_typer(number_app, name="number")
+number_app = group("number")
 
 NumberArgument = Annotated[
     str, typer.Argument(metavar="NUMBER", help="E.164 with +, or as written in the country of the sites.")

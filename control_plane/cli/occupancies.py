@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
 from control_plane.api.schemas import OccupancyOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import MoreArgument, SetArgument, parse
 from control_plane.cli.options import (
@@ -28,8 +27,7 @@ from control_plane.service.preview import preview_occupancy
 from control_plane.service.rules import require_organisation, require_site
 from control_plane.store import SqlStore
 
-occupancy_app = typer.Typer(no_args_is_help=True, help="Occupancies: what an organisation has at a site.")
-app.add_typer(occupancy_app, name="occupancy")
+occupancy_app = group("occupancy")
 
 FIXED = ("org", "site", "authorization_code")
 """The code has a command of its own: 'set code'."""

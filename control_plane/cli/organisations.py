@@ -11,7 +11,8 @@ import typer
 from control_plane.api.schemas import OrganisationOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import SetArgument, parse
 from control_plane.cli.options import DryRunOption
@@ -24,8 +25,7 @@ from control_plane.service.preview import preview_organisation
 from control_plane.service.rules import require_organisation
 from control_plane.store import SqlStore
 
-organisation_app = typer.Typer(no_args_is_help=True, help="Organisations: the operator and the occupiers.")
-app.add_typer(organisation_app, name="organisation")
+organisation_app = group("organisation")
 
 OrganisationArgument = Annotated[str, typer.Argument(metavar="ORG", help="The id of an organisation.")]
 FIXED = ("id", "decommission")

@@ -9,7 +9,8 @@ import typer
 from control_plane.api.schemas import PersonOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import SetArgument, parse
 from control_plane.cli.options import DryRunOption, OnlyOrgOption, OrgOption
@@ -22,8 +23,7 @@ from control_plane.service.preview import preview_person
 from control_plane.service.rules import require_organisation
 from control_plane.store import SqlStore
 
-person_app = typer.Typer(no_args_is_help=True, help="People: whom numbers and extensions are assigned to.")
-app.add_typer(person_app, name="person")
+person_app = group("person")
 
 PersonArgument = Annotated[str, typer.Argument(metavar="PERSON", help="The id of a person.")]
 FIXED = ("id", "org")

@@ -8,12 +8,11 @@ import typer
 
 from control_plane.bootstrap.client import Client
 from control_plane.bootstrap.wiring import wire
-from control_plane.cli.app import app
+from control_plane.cli.app import group
 from control_plane.cli.output import JsonOption, print_json, say, table
 from control_plane.errors import InvalidField
 
-security_app = typer.Typer(no_args_is_help=True, help="Addresses refused after failed SIP logins.")
-app.add_typer(security_app, name="security")
+security_app = group("security")
 
 
 @security_app.command("blocked")

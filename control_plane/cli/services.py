@@ -9,7 +9,8 @@ import typer
 
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.changing import await_force, say_force
 from control_plane.cli.options import OrgOption, SiteOption
 from control_plane.cli.output import JsonOption, print_json, say, table
@@ -20,8 +21,7 @@ from control_plane.domain.voice import SERVICES_MAX
 from control_plane.errors import InvalidField
 from control_plane.service import voice_services
 
-service_app = typer.Typer(no_args_is_help=True, help="Voice services: how many numbers may be active.")
-app.add_typer(service_app, name="service")
+service_app = group("service")
 
 QuantityArgument = Annotated[int, typer.Argument(min=0, max=SERVICES_MAX, help="How many services.")]
 DayArgument = Annotated[str, typer.Argument(metavar="DAY", help="A day at the site, such as 2026-03-01.")]

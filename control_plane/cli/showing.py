@@ -8,7 +8,7 @@ import typer
 
 from control_plane.bootstrap.lab import read_model, registered
 from control_plane.bootstrap.wiring import wire
-from control_plane.cli.app import app, run
+from control_plane.cli.app import app, group, run
 from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
 from control_plane.cli.references import called_place, extension_id
 from control_plane.domain.extension import Device, Extension
@@ -17,8 +17,7 @@ from control_plane.domain.groups import CallGroup, MainNumber
 from control_plane.domain.model import Model
 from control_plane.render.place_picture import extension_mermaid, group_mermaid, main_number_mermaid
 
-show_app = typer.Typer(no_args_is_help=True, help="Show what the model holds.")
-app.add_typer(show_app, name="show")
+show_app = group("show")
 
 ExtensionArgument = Annotated[str, typer.Argument(metavar="X", help="An extension: 100, or acme/100.")]
 

@@ -10,7 +10,8 @@ import typer
 from control_plane.api.schemas import SiteOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import MoreArgument, SetArgument, parse
 from control_plane.cli.options import DryRunOption
@@ -23,8 +24,7 @@ from control_plane.service.preview import preview_site
 from control_plane.service.rules import require_site
 from control_plane.store import SqlStore
 
-site_app = typer.Typer(no_args_is_help=True, help="Sites: region, time zone, trunk, and what handsets get.")
-app.add_typer(site_app, name="site")
+site_app = group("site")
 
 SiteArgument = Annotated[str, typer.Argument(metavar="SITE", help="The id of a site.")]
 FIXED = ("id",)

@@ -10,7 +10,8 @@ import typer
 
 from control_plane.bootstrap.client import Client
 from control_plane.bootstrap.wiring import Wiring, wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.output import JsonOption, facts, print_json, say, table
 from control_plane.cli.pushing import push_now, show_steps
 from control_plane.plan.tasks import TaskFilter, TaskState
@@ -18,8 +19,7 @@ from control_plane.service.rights import root
 from control_plane.service.tasks import get_task, list_tasks, require_retriable, task_as_dict
 from control_plane.service.undo import undoing
 
-task_app = typer.Typer(no_args_is_help=True, help="Changes on their way to Asterisk and to handsets.")
-app.add_typer(task_app, name="task")
+task_app = group("task")
 
 Id = Annotated[int, typer.Argument(metavar="ID", min=1, help="The number of a task.")]
 _LOOK_AGAIN_S = 0.2

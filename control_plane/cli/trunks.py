@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from control_plane.api.schemas import TrunkOut
 from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
-from control_plane.cli.app import app, by, run
+from control_plane.cli.actor import by
+from control_plane.cli.app import group, run
 from control_plane.cli.applying import apply_change, as_json_of, preview_change
 from control_plane.cli.assignments import MoreArgument, parse
 from control_plane.cli.options import DryRunOption
@@ -24,8 +25,7 @@ from control_plane.service.places import require_trunk
 from control_plane.service.preview import preview_trunk
 from control_plane.store import SqlStore
 
-trunk_app = typer.Typer(no_args_is_help=True, help="Trunks: connections to carriers.")
-app.add_typer(trunk_app, name="trunk")
+trunk_app = group("trunk")
 
 TrunkArgument = Annotated[str, typer.Argument(metavar="TRUNK", help="The id of a trunk.")]
 PasswordOption = Annotated[bool, typer.Option("--password-stdin", help="Read its password from stdin.")]

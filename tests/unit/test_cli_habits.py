@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import typer.main
-
-from control_plane.cli.app import app
+from control_plane.cli.app import whole
 
 READING = ("List ", "Show ", "Print ")
 LIVE = {"lab log"}
@@ -22,7 +20,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, An
         yield " ".join(path), command
 
 
-ALL = dict(commands(typer.main.get_command(app)))
+ALL = dict(commands(whole()))
 
 
 def test_every_reading_command_has_json() -> None:

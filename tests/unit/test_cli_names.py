@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import pytest
 from pydantic import SecretStr
 
@@ -203,14 +199,3 @@ def test_the_command_named_for_what_is_not_there_exists() -> None:
 
 def test_what_belongs_to_a_field_that_cannot_be_set_cannot_be_set_either() -> None:
     assert settable(Occupancy, ("org", "site", "authorization_code")) == ("reception",)
-
-
-def test_commands_do_not_wait_for_the_web_framework_to_be_imported() -> None:
-    """It took a third of the time of every command; only the control plane's process needs it."""
-    program = "import json, sys, control_plane.cli; print(json.dumps(sorted(sys.modules)))"
-    told = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
-    imported = set(json.loads(told.stdout))
-    assert "control_plane.cli" in imported
-    assert imported.isdisjoint({"fastapi", "starlette", "uvicorn", "control_plane.api.app"})
