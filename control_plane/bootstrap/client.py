@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from control_plane.bootstrap.wiring import Wiring
+from control_plane.bootstrap.installation import Installation
 from control_plane.errors import ControlPlaneError, Unreachable
 
 ANSWER_S = 70.0
@@ -26,9 +26,9 @@ class RequestRefused(ControlPlaneError):
 class Client:
     """The API of the control plane that runs on this state directory."""
 
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
-        self._node = quote(wiring.settings.node, safe="")
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._node = quote(installation.settings.node, safe="")
 
     def node(self) -> dict[str, Any]:
         """How the node stands. Raises: Unreachable (no control plane answers), RequestRefused."""
@@ -108,16 +108,16 @@ class Client:
         return self._request(method, f"/nodes/{self._node}{path}")
 
     def _request(self, method: str, path: str) -> Any:
-        settings = self._wiring.settings
+        settings = self._installation.settings
         connection = http.client.HTTPConnection(settings.api_host, settings.api_port, timeout=ANSWER_S)
-        token = self._wiring.secrets.api_token.get_secret_value()
+        token = self._installation.secrets.api_token.get_secret_value()
         try:
             connection.request(method, f"/api/v1{path}", headers={"Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException) as exc:
             raise Unreachable(
-                f"The control plane does not answer at {self._wiring.api_url}: "
+                f"The control plane does not answer at {self._installation.api_url}: "
                 "start it with 'wirechief lab up'."
             ) from exc
         finally:

@@ -9,14 +9,11 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from control_plane.adapters.ami import AmiAddress, AmiLink, AmiTiming
 from control_plane.adapters.carrier import Carrier
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.containers import Lab, node_start
 from control_plane.adapters.published import JournalFile, PublishedFile
-from control_plane.adapters.secrets import LabSecrets, load_or_make_secrets
 from control_plane.adapters.uploads import UploadsFile, public_key
 from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.apply.handset_files import HandsetFiles
@@ -24,10 +21,10 @@ from control_plane.apply.handsets import Intake
 from control_plane.apply.publisher import TARGET, Listener, Publisher, PublisherOptions
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.state import Options
-from control_plane.bootstrap.locks import PidFile, exclusive_on
+from control_plane.bootstrap.installation import Installation, installed
+from control_plane.bootstrap.locks import exclusive_on
 from control_plane.bootstrap.reach import provisioning_url
 from control_plane.domain.features import with_codes
-from control_plane.errors import LabError
 from control_plane.ports import Clock, NodeLink
 from control_plane.render.handsets.assemble import Place
 from control_plane.render.static import NodeStart
@@ -45,28 +42,10 @@ PROVISIONING_REALM = "provisioning"
 
 
 @dataclass(frozen=True)
-class Wiring:
+class Wiring(Installation):
     """Everything that is made from settings and secrets; nothing is opened or started by having one."""
 
-    settings: Settings
-    secrets: LabSecrets = field(repr=False)
     clock: Clock = field(default_factory=SystemClock)
-
-    @property
-    def state_dir(self) -> Path:
-        return self.settings.state_dir
-
-    @property
-    def pid_file(self) -> PidFile:
-        return PidFile(self.state_dir)
-
-    @property
-    def log_file(self) -> Path:
-        return self.state_dir / "control-plane.log"
-
-    @property
-    def api_url(self) -> str:
-        return f"http://{self.settings.api_host}:{self.settings.api_port}"
 
     @property
     def sip_address(self) -> SipAddress:
@@ -214,26 +193,11 @@ def _text_or_nothing(path: Path) -> str:
         return ""
 
 
-def read_settings() -> Settings:
-    """The settings of the environment.
-
-    Raises:
-        LabError: a variable has a value its rule does not allow; the text names it.
-    """
-    try:
-        return Settings()
-    except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        rule = str(first["msg"]).removeprefix("Value error, ")
-        names = [f"WIRECHIEF_{str(part).upper()}" for part in first["loc"][:1]] or ["WIRECHIEF_..."]
-        raise LabError(f"{names[0]}: {rule[:1].lower()}{rule[1:]}.") from None
-
-
 def wire(settings: Settings | None = None) -> Wiring:
     """The wiring of these settings, or of the environment's; makes the secrets at first use.
 
     Raises:
         LabError: a setting is wrong, or the state directory cannot be used.
     """
-    known = settings or read_settings()
-    return Wiring(known, load_or_make_secrets(known.state_dir))
+    found = installed(settings)
+    return Wiring(found.settings, found.secrets)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from control_plane.bootstrap.client import Client
-from control_plane.bootstrap.wiring import wire
+from control_plane.bootstrap.installation import installed
 from control_plane.cli.app import app
 from control_plane.cli.output import JsonOption, print_json, say, table
 
@@ -20,7 +20,7 @@ def calls(
     as_json: JsonOption = False,
 ) -> None:
     """List the last calls that ended, with the way each took through the call path."""
-    found = Client(wire()).calls(limit)
+    found = Client(installed()).calls(limit)
     if as_json:
         print_json(found)
     elif not found:

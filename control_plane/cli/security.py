@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from control_plane.bootstrap.client import Client
-from control_plane.bootstrap.wiring import wire
+from control_plane.bootstrap.installation import installed
 from control_plane.cli.app import group
 from control_plane.cli.output import JsonOption, print_json, say, table
 from control_plane.errors import InvalidField
@@ -18,7 +18,7 @@ security_app = group("security")
 @security_app.command("blocked")
 def blocked(as_json: JsonOption = False) -> None:
     """List the addresses refused now."""
-    found = Client(wire()).blocked()
+    found = Client(installed()).blocked()
     if as_json:
         print_json(found)
     elif not found:
@@ -36,7 +36,7 @@ def unblock(
     """Lift the block of an address, or of all."""
     if everybody == (address is not None):
         raise InvalidField("address", "name one address, or say --all")
-    client = Client(wire())
+    client = Client(installed())
     if address is not None:
         client.unblock(address)
         say(f"{address} is no longer blocked.")

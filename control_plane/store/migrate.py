@@ -1,24 +1,27 @@
-"""Brings the tables of a database to the newest schema when it is opened."""
+"""Brings the tables of a database to the newest schema when it is opened.
+
+Alembic and all that it imports are needed only where something is to be upgraded: a command that finds the
+schema it knows starts a fifth of a second sooner without.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, delete, inspect, text, update
+from sqlalchemy import Connection, inspect, text
 
 from control_plane.errors import SchemaTooNew, StoreUnusable
 from control_plane.store.database import Database
-from control_plane.store.schema import CHANGES, HEAD
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_LOCK: Final = 0x77697265
-"""Any number of our own: only one process migrates a PostgreSQL database at a time."""
+
+
+def known_schemas() -> tuple[str, ...]:
+    """The schemas this program knows, oldest first, by the names of its migrations (`v0001_first.py`)."""
+    return tuple(sorted(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v[0-9]*.py")))
 
 
 async def migrate(database: Database) -> None:
@@ -28,42 +31,32 @@ async def migrate(database: Database) -> None:
         SchemaTooNew: a newer version of this program wrote the database.
         StoreUnusable: the database belongs to another program.
     """
-    scripts = ScriptDirectory.from_config(_config())
-    newest = scripts.get_current_head()
-    known = frozenset(script.revision for script in scripts.walk_revisions())
+    known = known_schemas()
     current = await database.read(partial(_current, name=database.name))
-    if current == newest:
+    if current == known[-1]:
         return
     if current is not None and current not in known:
         raise SchemaTooNew(
             f"The database {database.name} was written by a newer version of this program "
-            f"(schema {current}, this one knows {newest}): install that version, or restore an older backup."
+            f"(schema {current}, this one knows {known[-1]}): install that version, or restore an older "
+            "backup."
         )
+    upgrade = import_module("control_plane.store.upgrade").upgrade
     async with database.write() as writing:
-        await writing.finish(_upgrade)
+        await writing.finish(upgrade)
 
 
 def _current(connection: Connection, name: str) -> str | None:
     """The schema of the database; None when it is empty."""
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found is None and inspect(connection).get_table_names():
+    tables = inspect(connection).get_table_names()
+    # Alembic's table, of one row (alembic.runtime.migration.MigrationContext).
+    current = (
+        connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        if "alembic_version" in tables
+        else None
+    )
+    if current is None and tables:
         raise StoreUnusable(
             f"The database {name} holds tables of another program: give this one a database of its own."
         )
-    return found
-
-
-def _upgrade(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    command.upgrade(_config(connection), "head")
-    # Changes were recorded with the columns of the old schema; readers take a new snapshot instead.
-    connection.execute(delete(CHANGES))
-    connection.execute(update(HEAD).values(floor=HEAD.c.revision, retained=0))
-
-
-def _config(connection: Connection | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
+    return current

@@ -7,10 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from alembic.script import ScriptDirectory
 
 from control_plane.cli.app import whole
 from control_plane.cli.commands import COMMANDS
+from control_plane.store.migrate import known_schemas
+from control_plane.store.upgrade import migrations
+from tests.databases import migrated_file
 from tests.documents import ROOT
 
 WEB = {"fastapi", "starlette", "uvicorn", "control_plane.api.app"}
@@ -73,6 +79,32 @@ def test_no_command_waits_for_the_web_framework_to_be_imported() -> None:
     imported = run("from control_plane.cli.app import whole; whole()")[1]
     assert "control_plane.cli.trunks" in imported
     assert imported & WEB == set()
+
+
+def test_who_only_asks_the_control_plane_imports_no_database() -> None:
+    imported = run("import control_plane.cli.calls, control_plane.cli.security")[1]
+    assert imported & {"sqlalchemy", "alembic", "panoramisk"} == set()
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    program = (
+        "import asyncio\n"
+        "from control_plane.adapters.clock import SystemClock\n"
+        "from control_plane.store import open_store\n"
+        "async def read():\n"
+        f"    store = await open_store({str(migrated_file(tmp_path / 'w.db'))!r}, SystemClock())\n"
+        "    print(await store.revision())\n"
+        "    await store.close()\n"
+        "asyncio.run(read())"
+    )
+    written, imported = run(program)
+    assert (written.split(), "sqlalchemy" in imported, "alembic" in imported) == (["0"], True, False)
+
+
+def test_the_schemas_known_by_name_are_those_of_the_migrations() -> None:
+    scripts = ScriptDirectory.from_config(migrations())
+    assert known_schemas() == tuple(sorted(script.revision for script in scripts.walk_revisions()))
+    assert known_schemas()[-1] == scripts.get_current_head()
 
 
 def test_what_is_listed_is_what_there_is_in_the_words_of_each() -> None:
