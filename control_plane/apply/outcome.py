@@ -11,6 +11,8 @@ from typing import NamedTuple
 from control_plane.plan.plan import Plan
 from control_plane.plan.steps import Step
 
+PROBLEMS_TOLD = 3
+
 
 class Outcome(StrEnum):
     """What became of one step."""
@@ -48,6 +50,11 @@ class Applied:
     def counts(self) -> Mapping[str, int]:
         """How many steps had which outcome."""
         return Counter(result.outcome.value for result in self.results)
+
+    @property
+    def complaint(self) -> str | None:
+        """Why it did not end well, as a sentence; None: it did."""
+        return None if self.ok else self.error or "; ".join(self.problems()[:PROBLEMS_TOLD])
 
     def problems(self) -> tuple[str, ...]:
         """One sentence per step that is not done, without secrets."""

@@ -19,8 +19,9 @@ from control_plane.apply.ledger import Ledger
 from control_plane.apply.outcome import Applied, Outcome, StepResult
 from control_plane.apply.pushed import PushedRecord
 from control_plane.apply.pusher import Exclusive
+from control_plane.apply.setbacks import Setbacks
+from control_plane.apply.state import DRIFT_SHOWN
 from control_plane.errors import ControlPlaneError, PublishingFailed, StalePlan
-from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan, without_mass_removal
 from control_plane.plan.steps import Step
 from control_plane.ports import PublishedStore, Store
@@ -32,7 +33,6 @@ TARGET = "handsets"
 """Names the published store where nodes have their names: in plans and in the record of what was pushed."""
 BATCH = 200
 """Handsets rendered, and handsets written in one transaction, before anything else gets a turn."""
-DRIFT_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,6 @@ class _Book:
 
     audit_at: float = 0.0
     later_at: float | None = None
-    failures: int = 0
-    error: str | None = None
     drift: tuple[str, ...] = ()
     revision: int = -1
     held_back: int = 0
@@ -103,7 +101,7 @@ class Publisher:
         self._options = options or PublisherOptions()
         self._exclusive = exclusive
         self._on_published = on_published
-        self._jitter = jitter or random.Random()
+        self._setbacks = Setbacks(self._options.backoff_first_s, self._options.backoff_max_s, jitter)
         self._files = files
         self._ledger = Ledger(TARGET, files)
         self._record = PushedRecord(store, TARGET)
@@ -129,7 +127,7 @@ class Publisher:
             handsets=sum(unit.kind is UnitKind.HANDSET for unit in desired.rendered),
             waiting=len(desired.waiting),
             pending=self._ledger.plan() if self._ledger.trusted and self._ledger.unsettled else None,
-            last_error=book.error,
+            last_error=self._setbacks.last_error,
             last_drift=book.drift,
             faults=tuple(faults),
         )
@@ -267,8 +265,8 @@ class Publisher:
             self._book.later_at = None
             self._ledger.await_settlement(pushed, self._ledger.adopt(read))
         plan = self._ledger.plan()
-        drift = [step.reason for step in plan.steps if step.drift is not Drift.MODEL_MOVED]
-        self._book.drift = tuple(drift[:DRIFT_SHOWN])
+        drift = plan.drift
+        self._book.drift = drift[:DRIFT_SHOWN]
         if drift:
             logger.warning(
                 "%d published handsets differ that the model did not change: %s", len(drift), drift[0]
@@ -316,23 +314,18 @@ class Publisher:
             self._record.note(key, self._ledger.mirror.get(key))
 
     def _judge(self, applied: Applied | None) -> None:
-        if applied is None or applied.ok:
-            self._book.failures, self._book.error = 0, None
+        why = None if applied is None else applied.complaint
+        if why is None:
+            self._setbacks.end()
         else:
-            self._fail(applied.error or "; ".join(applied.problems()[:3]))
+            self._fail(why)
 
     def _fail(self, why: str) -> None:
-        """Note an error and look at everything again after a while, twice as long each time."""
-        book = self._book
-        if why != book.error:
+        """Note an error and look at everything again after a while."""
+        if why != self._setbacks.last_error:
             logger.warning("publishing: %s", why)
-        book.error = why
         self._ledger.trusted = False
-        doubled = self._options.backoff_first_s * 2 ** min(book.failures, 10)
-        book.failures += 1
-        book.audit_at = self._now() + min(self._options.backoff_max_s, doubled) * self._jitter.uniform(
-            0.5, 1.0
-        )
+        self._book.audit_at = self._now() + self._setbacks.note(why)
 
     @staticmethod
     def _now() -> float:

@@ -89,6 +89,19 @@ class Pusher:
         self._executor = Executor(link, self.record.mark_reload, pins)
         self._loaded = False
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong that no push puts right, as sentences."""
+        found = list(self.ledger.desired.faults.values())
+        if self.devices.unreadable is not None:
+            found.append(self.devices.unreadable)
+        if self.held_back:
+            found.append(
+                f"{self.held_back} artefacts in Asterisk belong to nothing in the model, most of what it "
+                "holds. Is this the right database? 'wirechief apply' removes them."
+            )
+        return tuple(found)
+
     async def read(self) -> Holdings:
         """Everything owned that Asterisk holds; may run beside other turns.
 

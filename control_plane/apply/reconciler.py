@@ -19,20 +19,16 @@ from control_plane.apply.leftovers import NO_BOXES, Erasure
 from control_plane.apply.mailboxes import NO_PINS
 from control_plane.apply.outcome import Applied
 from control_plane.apply.pusher import Exclusive, Push, Pusher
-from control_plane.apply.state import Counts, Options, ReconcilerState, Stage
+from control_plane.apply.reading import Reading
+from control_plane.apply.setbacks import Setbacks
+from control_plane.apply.state import DRIFT_SHOWN, Counts, Options, ReconcilerState, Stage
 from control_plane.apply.taskbook import TaskBook
 from control_plane.apply.triggers import Triggers
 from control_plane.errors import ControlPlaneError, Unreachable
-from control_plane.plan.changes import Drift
 from control_plane.plan.plan import Plan
 from control_plane.ports import Clock, LinkState, NodeLink, PhonePins, Store, TaskStore, VoicemailBoxes
 
 logger = logging.getLogger(__name__)
-
-DRIFT_SHOWN = 50
-"""Reasons of drift kept for a status page."""
-
-BACKOFF_DOUBLINGS_MAX = 10
 
 
 class Reconciler:
@@ -57,22 +53,19 @@ class Reconciler:
         self._link = link
         self._store = store
         self._options = options or Options()
-        self._jitter = jitter or random.Random()
         self._pusher = Pusher(node, link, store, intake, exclusive, pins, clock, tasks)
         self._confirmation = Confirmation(node, store, intake.confirm)
         self._erasure = Erasure(node, link, store, intake.forget, boxes, self._options.erase_again_s)
         self._triggers = Triggers()
         self._turn = asyncio.Lock()
         self._turned = asyncio.Event()  # set, and replaced, at the end of every turn
-        self._reading: asyncio.Task[Holdings] | None = None
-        self._reading_since = 0.0
+        self._reading = Reading(self._pusher.read, f"audit of {node}", self._triggers.wake)
+        self._setbacks = Setbacks(self._options.backoff_first_s, self._options.backoff_max_s, jitter)
         self._audit_at = 0.0
         self._reload_at: float | None = None
         self._flush_at: float | None = None
         self._check_at = 0.0
-        self._failures = 0
         self._counts = Counts()
-        self._last_error: str | None = None
         self._last_drift: tuple[str, ...] = ()
         self._last_audit_s: float | None = None
         self._revision_pushed = -1
@@ -96,7 +89,7 @@ class Reconciler:
             pending=self._pending(),
             last_drift=self._last_drift,
             last_applied=pusher.last_applied,
-            faults=self._faults(),
+            faults=pusher.faults,
             last_audit_s=self._last_audit_s,
             rows=len(values.rows),
             mailboxes=len(values.mailboxes),
@@ -111,7 +104,7 @@ class Reconciler:
     @property
     def problem(self) -> str | None:
         """Why nothing is pushed now, as a sentence; None when nothing stands in the way."""
-        return self._last_error or self._link.last_error
+        return self._setbacks.last_error or self._link.last_error
 
     def _pending(self) -> Plan | None:
         ledger = self._pusher.ledger
@@ -125,25 +118,13 @@ class Reconciler:
         seen = ledger.trusted and self._link.state is LinkState.CONNECTED and not self._triggers.lost_sight
         return seen and not ledger.unsettled and not self._pusher.record.owed
 
-    def _faults(self) -> tuple[str, ...]:
-        pusher = self._pusher
-        found = list(pusher.ledger.desired.faults.values())
-        if pusher.devices.unreadable is not None:
-            found.append(pusher.devices.unreadable)
-        if pusher.held_back:
-            found.append(
-                f"{pusher.held_back} artefacts in Asterisk belong to nothing in the model, most of what it "
-                "holds. Is this the right database? 'wirechief apply' removes them."
-            )
-        return tuple(found)
-
     def nudge(self) -> None:
         """Say that the model changed; the next turn starts at once instead of at the next poll."""
         self._triggers.nudge()
 
     def retry(self) -> None:
         """Try again at once what failed, instead of when the pause is over."""
-        self._failures = 0
+        self._setbacks.start_over()
         self._audit_at = 0.0
         self._triggers.nudge()
 
@@ -199,7 +180,7 @@ class Reconciler:
     async def _audit_now(self, *, push: Push, expected: Plan | None = None) -> tuple[Plan, Applied | None]:
         if self._link.state is not LinkState.CONNECTED:
             raise Unreachable(self._link.last_error or "There is no connection to Asterisk.")
-        await self._stop_reading()
+        await self._reading.stop()
         started = self._now()
         read = await self._pusher.read()
         plan, applied = await self._pusher.settle_audit(read, push=push, expected=expected)
@@ -218,7 +199,7 @@ class Reconciler:
                     await self._guarded_turn()
                     await self._triggers.wait(self._rest_s())
             finally:
-                await self._stop_reading()
+                await self._reading.stop()
                 with suppress(ControlPlaneError):
                     await self._pusher.record.flush()
 
@@ -227,7 +208,7 @@ class Reconciler:
         times = [self._options.poll_s]
         if self._pusher.record.pending:
             times.append(self._options.settle_s if self._flush_at is None else self._flush_at - now)
-        if self._link.state is LinkState.CONNECTED and self._reading is None:
+        if self._link.state is LinkState.CONNECTED and not self._reading.under_way:
             times.append(self._audit_at - now)
         if self._reload_at is not None:
             times.append(self._reload_at - now)
@@ -254,10 +235,13 @@ class Reconciler:
         if self._link.state is not LinkState.CONNECTED:
             self._stage = Stage.WAITING
             return
-        if self._reading is None and self._now() >= self._audit_at:
-            self._start_reading()
-        if self._reading is not None and self._reading.done():
-            await self._finish_audit()
+        if not self._reading.under_way and self._now() >= self._audit_at:
+            self._reading.begin()
+            if not self._pusher.ledger.trusted:
+                self._stage = Stage.AUDITING
+        read = self._reading.take()
+        if read is not None:
+            await self._finish_audit(*read)
         elif self._pusher.ledger.trusted:
             await self._follow()
         if self._pusher.ledger.trusted:
@@ -271,44 +255,23 @@ class Reconciler:
     async def _lose_sight(self) -> None:
         """The connection came or went: Asterisk may have restarted with rows of a second ago."""
         self._pusher.ledger.trusted = False
-        self._failures = 0
+        self._setbacks.start_over()
         self._audit_at = self._now()
-        await self._stop_reading()
+        await self._reading.stop()
 
-    def _start_reading(self) -> None:
-        # Reading takes up to a second at 10 000 extensions; the model's changes go on being pushed meanwhile.
-        self._reading_since = self._now()
-        self._reading = asyncio.create_task(self._pusher.read(), name=f"audit of {self.node}")
-        self._reading.add_done_callback(lambda _: self._triggers.wake())
-        if not self._pusher.ledger.trusted:
-            self._stage = Stage.AUDITING
-
-    async def _stop_reading(self) -> None:
-        reading, self._reading = self._reading, None
-        if reading is None:
-            return
-        reading.cancel()
-        await asyncio.wait([reading])  # awaiting the task itself would hide that this one is cancelled
-        if not reading.cancelled():
-            reading.exception()  # seen: what it found does not count any more
-
-    async def _finish_audit(self) -> None:
-        reading, self._reading = self._reading, None
-        if reading is None:
-            return
-        read = reading.result()
+    async def _finish_audit(self, read: Holdings, began: float) -> None:
         self._stage = Stage.PUSHING
         push = Push.UNASKED if self._options.auto_apply else Push.NOTHING
         plan, applied = await self._pusher.settle_audit(read, push=push)
-        await self._after_audit(plan, applied, self._reading_since)
+        await self._after_audit(plan, applied, began)
         self._stage = Stage.IDLE
 
     async def _after_audit(self, plan: Plan, applied: Applied | None, started: float) -> None:
         now = self._now()
         self._last_audit_s = now - started
         self._counts = replace(self._counts, audits=self._counts.audits + 1)
-        drift = [step.reason for step in plan.steps if step.drift is not Drift.MODEL_MOVED]
-        self._last_drift = tuple(drift[:DRIFT_SHOWN])
+        drift = plan.drift
+        self._last_drift = drift[:DRIFT_SHOWN]
         if drift:
             logger.warning(
                 "node %s: %d artefacts differ that the model did not change; the first: %s",
@@ -367,22 +330,18 @@ class Reconciler:
 
     def _judge(self, applied: Applied | None) -> None:
         """Whether the node is well after a push; None: nothing was left to push."""
-        if applied is None or applied.ok:
-            self._failures = 0
-            self._last_error = None
+        why = None if applied is None else applied.complaint
+        if why is None:
+            self._setbacks.end()
         else:
-            self._fail(applied.error or "; ".join(applied.problems()[:3]))
+            self._fail(why)
 
     def _fail(self, why: str) -> None:
-        """Note an error and look at Asterisk again after a while: twice as long each time, never in step."""
-        if why != self._last_error:
+        """Note an error and look at Asterisk again after a while."""
+        if why != self._setbacks.last_error:
             logger.warning("node %s: %s", self.node, why, extra={"node": self.node})
-        self._last_error = why
         self._counts = replace(self._counts, errors=self._counts.errors + 1)
-        doubled = self._options.backoff_first_s * 2 ** min(self._failures, BACKOFF_DOUBLINGS_MAX)
-        self._failures += 1
-        delay = min(self._options.backoff_max_s, doubled) * self._jitter.uniform(0.5, 1.0)
-        self._audit_at = self._now() + delay
+        self._audit_at = self._now() + self._setbacks.note(why)
 
     @staticmethod
     def _now() -> float:

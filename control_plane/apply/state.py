@@ -9,6 +9,9 @@ from control_plane.apply.outcome import Applied
 from control_plane.plan.plan import Plan
 from control_plane.ports import LinkState
 
+DRIFT_SHOWN = 50
+"""Reasons of drift kept for a status page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

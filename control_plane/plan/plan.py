@@ -43,6 +43,11 @@ class Plan:
     def touches_calls(self) -> bool:
         return any(step.touches_calls for step in self.steps)
 
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """Why each of the steps that no change of the model asks for is there."""
+        return tuple(step.reason for step in self.steps if step.drift is not Drift.MODEL_MOVED)
+
     def counts(self) -> Mapping[str, int]:
         """How many steps of each kind."""
         return Counter(step.op.value for step in self.steps)
