@@ -75,6 +75,7 @@ def application(plane: ControlPlane) -> FastAPI:
         handsets=plane.provisioning,
         publisher=plane.publisher,
         follow_up=plane.follow_up,
+        sealed=wiring.uploads,
     )
     return create_app(ports)
 

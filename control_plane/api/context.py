@@ -16,7 +16,7 @@ from control_plane.apply.publisher import Publisher
 from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
 from control_plane.errors import InvalidField, PublishingFailed
-from control_plane.ports import Clock, Store, TaskStore
+from control_plane.ports import Clock, Store, TaskStore, Uploads
 from control_plane.service.devices import SipAddress
 from control_plane.service.follow_up import FollowUp
 from control_plane.service.handset_view import Provisioning
@@ -50,6 +50,7 @@ class ApiPorts:
     handsets: Provisioning | None = None
     publisher: Publisher | None = None
     follow_up: FollowUp | None = None
+    sealed: Uploads | None = None
 
     @property
     def provisioning(self) -> Provisioning:
@@ -57,6 +58,13 @@ class ApiPorts:
         if self.handsets is None:
             raise PublishingFailed("This control plane publishes nothing for handsets.")
         return self.handsets
+
+    @property
+    def uploads(self) -> Uploads:
+        """Raises: PublishingFailed where nothing is published."""
+        if self.sealed is None:
+            raise PublishingFailed("This control plane publishes nothing for handsets.")
+        return self.sealed
 
     @property
     def publishing(self) -> Publisher:

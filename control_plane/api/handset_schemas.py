@@ -226,6 +226,15 @@ class FileContentOut(BaseModel):
     content: str
 
 
+class UploadOut(BaseModel):
+    """A file a handset sent."""
+
+    id: int
+    name: str
+    at: datetime
+    size: int = Field(description="Bytes.")
+
+
 class LinkOut(BaseModel):
     """A link for a softphone that works once; it is shown once."""
 

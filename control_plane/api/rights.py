@@ -209,6 +209,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "notify_handset": Rule(WRITE, TENANT_CHANGES),
     "list_handset_files": Rule(READ, TENANT_READS),
     "get_handset_file": Rule(READ, TENANT_READS),
+    "list_handset_uploads": Rule(READ, OPERATOR_CHANGES),
+    "get_handset_upload": Rule(READ | SECRETS, OPERATOR_CHANGES),
     "make_handset_link": Rule(WRITE | SECRETS, TENANT_CHANGES),
     "list_handset_models": Rule(READ, EVERYBODY, filtered=True),  # the same for everybody
     "get_provisioning": Rule(READ, OPERATOR_READS),

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from control_plane.adapters.passwords import Argon2Passwords
 from control_plane.adapters.published import JournalFile, PublishedFile
+from control_plane.adapters.uploads import UploadsFile
 from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.api.app import create_app
 from control_plane.api.context import ApiPorts
@@ -45,6 +46,7 @@ from tests.unit.memory_store import ManualClock
 
 TOKEN = "test-token-of-the-api"
 NODE = "lab"
+UPLOAD_KEY = SecretStr("05" * 32)
 
 
 class Publishing(TypedDict):
@@ -52,6 +54,7 @@ class Publishing(TypedDict):
 
     handsets: Provisioning
     publisher: Publisher
+    sealed: UploadsFile
 
 
 class WallClock:
@@ -139,6 +142,7 @@ def publishing_ports(store: SqlStore, node: FakeNode, directory: Path) -> Publis
     return {
         "handsets": Provisioning(store, held, journal, WallClock(), lambda aor: None, node, PLACE.url),
         "publisher": Publisher(held, store, HandsetFiles(lambda: PLACE)),
+        "sealed": UploadsFile(directory / "journal.sqlite3", UPLOAD_KEY),
     }
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from control_plane.adapters.published import JournalFile
+from control_plane.adapters.uploads import UploadsFile
 from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.publisher import Publisher
 from control_plane.ports import Clock, NodeLink
@@ -23,10 +26,11 @@ def handset_ports(
     published: FakePublished | None = None,
     registered: Registered = lambda aor: None,
 ) -> dict[str, Any]:
-    """The arguments `handsets` and `publisher` of ApiPorts; the journal is a file in `directory`."""
+    """The arguments `handsets`, `publisher` and `sealed` of ApiPorts; the journal is in `directory`."""
     held = published or FakePublished()
     journal = JournalFile(directory / "journal.sqlite3")
     return {
         "handsets": Provisioning(store, held, journal, clock, registered, link, PLACE.url),
         "publisher": Publisher(held, store, HandsetFiles(lambda: PLACE)),
+        "sealed": UploadsFile(directory / "journal.sqlite3", SecretStr("05" * 32)),
     }
