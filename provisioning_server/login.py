@@ -32,7 +32,7 @@ _ESCAPED = re.compile(r"\\(.)")
 _PARAMETERS = re.compile(
     r'([A-Za-z0-9*_-]{1,20})\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^\s,"]*))\s*(?:,\s*|$)|(.)', re.DOTALL
 )
-"""Name, value in quotation marks, value without; or a character that should not be there."""
+"""Name, value in quotation marks, value without; or, without a name, a character that should not be there."""
 BASIC_ONLY = re.compile(r"algo|panasonic|aastra|snom|dag\d", re.IGNORECASE)
 """User-Agents of families that cannot do Digest, or fall over when both are offered."""
 
@@ -106,12 +106,12 @@ def parse(header: str | None) -> DigestLogin | BasicLogin | None:
 
 
 def _parsed_digest(text: str) -> DigestLogin | None:
-    found: dict[str, str] = {}
-    for name, quoted, bare, stray in _PARAMETERS.findall(text):
-        name = name.lower()
-        if stray or name in found:
-            return None  # of two of one name, whoever stands between us may have read the other
-        found[name] = (_ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted) or bare
+    parameters = _PARAMETERS.findall(text)
+    if "\\" in text:
+        parameters = [(name, _ESCAPED.sub(r"\1", quoted), *rest) for name, quoted, *rest in parameters]
+    found = {name.lower(): quoted or bare for name, quoted, bare, _ in parameters}
+    if "" in found or len(found) < len(parameters):
+        return None  # of two of one name, whoever stands between us may have read the other
     if not {"username", "nonce", "uri", "response"} <= found.keys():
         return None
     return DigestLogin(
