@@ -190,8 +190,8 @@ def _question(kind: str, device: Entry, name: str) -> Question:
 async def one_round(target: Target, kind: str, asked: Sequence[Question]) -> Round:
     """CONNECTIONS clients, each asking again as soon as it is answered, for ROUND_S.
 
-    Every request is put together before: a handset has a processor of its own for that, and here a client that
-    hashes between two requests would leave the server waiting for it.
+    Every request is put together before: a handset has a processor of its own for that, and here a client
+    that hashes between two requests would leave the server waiting for it.
     """
     connections = [await Connection.to(target) for _ in range(CONNECTIONS)]
     latencies: list[float] = []
