@@ -10,7 +10,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from control_plane.adapters.engine import docker
+from control_plane.adapters.containers import BOOTSTRAP
+from control_plane.adapters.engine import docker, make_image
 from control_plane.render.artefacts import OWNED_ROWS
 from tests.bench import calls, changes, lookups, numbers, provisioning, publishing, pushes
 from tests.bench.child import Plane, plane_of
@@ -140,6 +141,7 @@ def main() -> None:
     if not only <= GROUPS.keys():
         parser.error(f"--only: {', '.join(sorted(only - GROUPS.keys()))} is none of {', '.join(GROUPS)}")
     sizes = sorted(int(size) for size in given.sizes.split(","))
+    make_image(BOOTSTRAP, say)
     remove_orphans()
     report = Report()
     if "provisioning" in only:

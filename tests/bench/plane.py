@@ -137,19 +137,21 @@ class Plane:
         planning, _ = journal.first(["pushed"])
         writing, _ = journal.first(WRITES)
         written = journal.last_end(WRITES)
-        verified = max(written, journal.last_end(READS))
+        settled = next(begin for name, begin, _ in journal.calls if name == "snapshot" and begin >= written)
+        verified = max(end for name, _, end in journal.calls if name in READS and end <= settled)
         checking, _ = journal.first(CHECKS)
         checked = journal.last_end(CHECKS)
         syncing, synced = journal.first([LAST])
         parts = {
-            "total": (began, verified),
+            "total": (began, settled),
             "look": (began, loading),
             "load": (loading, loaded),
             "render": (loaded, planning),
             "plan": (planning, writing),
             "push": (writing, written),
             "verify": (written, verified),
-            "book": (verified, checking),
+            "settle": (verified, settled),
+            "book": (settled, checking),
             "check": (checking, checked),
             "sync": (syncing, synced),
         }
