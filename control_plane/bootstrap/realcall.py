@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
-from pydantic import SecretStr
-
 from control_plane.adapters.ami import AmiLink
 from control_plane.adapters.carrier import Behaviour as CarrierBehaviour
 from control_plane.adapters.carrier import Carrier
@@ -17,19 +15,17 @@ from control_plane.adapters.phones import (
     Engine,
     Phone,
     PhoneCall,
-    PhoneError,
     PhoneTimeout,
     Refuse,
     Ring,
-    SipAccount,
 )
 from control_plane.adapters.phones import Behaviour as PhoneBehaviour
 from control_plane.bootstrap.background import Background
+from control_plane.bootstrap.callphones import CallPhones, require_free
 from control_plane.bootstrap.callvalues import (
     CallReport,
     CallRequest,
     asks_code,
-    ident_of,
     is_right,
     would_ring_for_ever,
 )
@@ -46,17 +42,15 @@ from control_plane.callpath.explain import (
     explain,
 )
 from control_plane.callpath.graph import FEATURE, MAILBOX, PIN_LOCKED, REFUSED, outcome_of, parse_trace
-from control_plane.domain.extension import Device, Transport
-from control_plane.domain.handsets import Handset
+from control_plane.domain.extension import Device
 from control_plane.domain.model import ExtensionId, Model
-from control_plane.errors import Conflict, InvalidField, LabError
+from control_plane.errors import InvalidField, LabError
 from control_plane.ports import AmiEvent
 
 CALL_S = 240.0
 """Longer than three ringing times of 60 s in a row: own, forward, no-answer number."""
 ENDS_ITSELF_S = 30.0
 """Two questions for a code that time out, with their announcements, take about 20 s; three for a PIN 25 s."""
-REGISTER_S = 5.0
 TRACE_S = 5.0
 """Within which all legs of a call have told their trace once it is over."""
 BETWEEN_CODES_S = 3.0
@@ -66,7 +60,6 @@ DIGIT_S = 0.25
 """A digit as RFC 4733 events and the pause after it."""
 FIRST_ANSWER_S = 0.5
 NEXT_ANSWER_S = 0.4
-OK = 200
 
 _PHONE: Mapping[Behaviour, PhoneBehaviour] = {
     Behaviour.BUSY: Refuse(486),
@@ -132,14 +125,16 @@ class _Caller:
         explained = self._explain(carrier)
         caller = self._calling_device()
         called = self._called_extensions(explained)
-        self._require_free([*([caller] if caller else []), *self._devices(called)])
+        wanted = [*([caller] if caller else []), *self._devices(called)]
+        require_free(self._model, self._request, wanted, set(self._background.run(self._link.contacts())))
         stop = self._link.subscribe(self._take)
         try:
             with ExitStack() as stack:
                 stack.enter_context(self._outside(carrier))
+                phones = CallPhones(self._wiring, self._engine, stack, self._report)
                 for ident in called:
-                    self._phones[ident] = [self._phone(stack, device) for device in self._devices([ident])]
-                own = self._own_phone(stack, caller)
+                    self._phones[ident] = [phones.registered(device) for device in self._devices([ident])]
+                own = self._own_phone(phones, caller)
                 self._set_behaviours()
                 status = self._call(own, explained, carrier)
                 main, legs = self._traces(len(explained.legs))
@@ -198,25 +193,6 @@ class _Caller:
     def _devices(self, extensions: list[ExtensionId]) -> list[Device]:
         return [device for ident in extensions for device in self._model.devices.get(ident, ())]
 
-    def _require_free(self, wanted: list[Device]) -> None:
-        contacts = self._background.run(self._link.contacts())
-        taken = sorted({f"{d.extension} ({d.kind.value})" for d in wanted if d.id in contacts})
-        if taken and not self._request.take_over:
-            raise Conflict(
-                f"Registered from elsewhere: {', '.join(taken)}. Unregister there, or say --take-over: "
-                "that phone then has to register again."
-            )
-        away = {
-            device.id
-            for name, what in self._request.behaviour.items()
-            if what is Behaviour.UNREGISTERED and "/" in name
-            for device in self._model.devices.get(ident_of(name), ())
-        }
-        if away & contacts.keys():
-            raise Conflict(
-                "A phone that shall be unregistered for this call is registered: unregister it there."
-            )
-
     def _set_behaviours(self) -> None:
         """Who answers does so one after the other, so that one of several wins clearly."""
         number = 0
@@ -226,52 +202,15 @@ class _Caller:
                 phone.behaviour = _PHONE.get(what) or Answer(FIRST_ANSWER_S + number * NEXT_ANSWER_S)
                 number += what is Behaviour.ANSWER
 
-    def _phone(self, stack: ExitStack, device: Device) -> Phone:
-        phone = stack.enter_context(Phone(self._engine, self._account(device)))
-        code = phone.register(REGISTER_S)
-        if code != OK:
-            raise LabError(
-                f"Device {device.id} of extension {device.extension} cannot register (status {code}): see "
-                "'wirechief plan' whether Asterisk holds it and 'wirechief security blocked' who is refused."
-            )
-        stack.callback(_unregister, phone)
-        self._report(f"registered {device.extension} ({device.kind.value})")
-        return phone
-
-    def _own_phone(self, stack: ExitStack, caller: Device | None) -> Phone | None:
+    def _own_phone(self, phones: CallPhones, caller: Device | None) -> Phone | None:
         if isinstance(self._request.caller, HandsetCaller):
-            return self._neutral_phone(stack, self._model.handsets[self._request.caller.mac])
+            return phones.neutral(self._model.handsets[self._request.caller.mac])
         if caller is None:
             return None
         ident = (caller.org, caller.extension)
         if ident in self._phones:
             return self._phones[ident][0]
-        return self._phone(stack, caller)
-
-    def _neutral_phone(self, stack: ExitStack, handset: Handset) -> Phone:
-        """A handset nobody is logged in at; as nothing rings it, it need not register."""
-        secret, transport = handset.neutral_password, handset.neutral_transport
-        tls = transport is Transport.TLS
-        return stack.enter_context(
-            Phone(self._engine, self._sip_account(handset.neutral_user, secret, transport, srtp=tls))
-        )
-
-    def _account(self, device: Device) -> SipAccount:
-        return self._sip_account(device.id, device.sip_password, device.transport, srtp=device.srtp)
-
-    def _sip_account(self, user: str, password: SecretStr, transport: Transport, *, srtp: bool) -> SipAccount:
-        sip, tls = self._wiring.sip_address, transport is Transport.TLS
-        return SipAccount(
-            sip_user=user,
-            sip_password=password.get_secret_value(),
-            host=sip.host,
-            port=sip.tls_port if tls else sip.port,
-            transport=transport.value,
-            srtp=srtp,
-            ca_file=self._wiring.lab().certificate_authority if tls else None,
-            # A phone beside the node must not take the address of another interface.
-            local_address="127.0.0.1" if sip.host.startswith("127.") else None,
-        )
+        return phones.registered(caller)
 
     @contextmanager
     def _outside(self, carrier: Carrier) -> Iterator[None]:
@@ -402,9 +341,3 @@ class _Caller:
             rang=tuple(name for name, calls in incoming.items() if calls),
             answered_by=tuple(n for n, calls in incoming.items() if any(c.answered_at for c in calls)),
         )
-
-
-def _unregister(phone: Phone) -> None:
-    # A contact that stays behind would swallow the next call and make the next run refuse.
-    with suppress(PhoneError):
-        phone.unregister(REGISTER_S)
