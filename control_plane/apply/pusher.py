@@ -150,10 +150,10 @@ class Pusher:
             self._settle_tasks()
             return plan, applied
 
-    async def _settle(self, plan: Plan) -> Applied | None:
-        """Run the plan of an audit; what it puts right that the model did not change is a task."""
+    async def _settle(self, plan: Plan, defer: frozenset[str] = frozenset()) -> Applied | None:
+        """Run a plan; what it puts right that the model did not change is a task."""
         await self._repairs.begin(plan)
-        applied = await self._run(plan)
+        applied = await self._run(plan, defer)
         await self._repairs.note(applied)
         return applied
 
@@ -166,7 +166,7 @@ class Pusher:
         await self._refresh()
         applied = None
         if push and self.ledger.unsettled:
-            applied = await self._run(self._cautious(self.ledger.plan()), defer=DEFERRABLE)
+            applied = await self._settle(self._cautious(self.ledger.plan()), DEFERRABLE)
         self._settle_tasks()
         return applied
 
@@ -198,11 +198,11 @@ class Pusher:
     async def reload_owed(self) -> Applied | None:
         """Do the reloads that earlier turns left for one."""
         async with self._exclusive():
-            applied = await self._run(self._cautious(self.ledger.plan(frozenset(self.record.owed))))
+            applied = await self._settle(self._cautious(self.ledger.plan(frozenset(self.record.owed))))
             self._settle_tasks()
             return applied
 
-    async def _run(self, plan: Plan, defer: frozenset[str] = frozenset()) -> Applied | None:
+    async def _run(self, plan: Plan, defer: frozenset[str]) -> Applied | None:
         if plan.is_empty:
             return None
         self.book.begin(plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,46 @@ async def test_what_somebody_changed_in_asterisk_is_put_right_as_a_task(api: Api
     assert (step["drift"], step["outcome"]) == ("edited", "done")
     await api.ok("POST", "/nodes/lab/apply")
     assert await repairs(api) == [task, *before], "nothing to put right, no task"
+
+
+def by_phone(node: FakeNode, field: str, device: str) -> str:
+    """A feature code switches something on, as the dialplan writes and tells it; the row of the journal."""
+    epoch = int(time.time()) + 2  # after the newest change of the model, which is of this second
+    row = f"journal/acme/100/{field}/{epoch}.8"
+    node.rows |= {row: f"1,{epoch},{device}", f"ext/acme/100/{field}": "1"}
+    node.emit("UserEvent", UserEvent="HandsetChange", Row=row)
+    return row
+
+
+async def without(api: Api, node: FakeNode, row: str) -> None:
+    """Until `row` is gone and the node is as the model says."""
+    reconciler = api.app.state.nodes["lab"].reconciler
+    for _ in range(int(DEADLINE_S * 100)):
+        if row not in node.rows and reconciler.state.in_sync:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{row} stays: {reconciler.state}")
+
+
+async def test_what_a_phone_set_and_the_model_refuses_is_put_right_as_a_task_at_once(
+    api: Api, node: FakeNode
+) -> None:
+    await pushed(api)
+    audits = api.app.state.nodes["lab"].reconciler.state.counts.audits
+    before = await repairs(api)
+    device = (await api.ok("GET", f"{E100}/devices")).json()["items"][0]["id"]
+    await without(api, node, by_phone(node, "dnd", device))
+    assert (await api.ok("GET", E100)).json()["dnd"] is True
+    assert await repairs(api) == before, "what the model takes is no repair"
+    by_phone(node, "fwd", "a-stranger-s")
+    await without(api, node, "ext/acme/100/fwd")
+    task, *others = await repairs(api)
+    assert others == before
+    done = await in_state(api, task["id"], "done")
+    (step,) = done["steps"]
+    assert (step["artefact"], step["drift"]) == ("row:ext/acme/100/fwd", "foreign")
+    assert done["objects"] == [{"kind": "node", "key": "lab"}]
+    assert api.app.state.nodes["lab"].reconciler.state.counts.audits == audits, "between two audits"
 
 
 async def test_a_repair_that_fails_is_one_task_until_it_succeeds(api: Api, node: FakeNode) -> None:
