@@ -15,7 +15,7 @@ from control_plane.plan.tasks import Subject, Task, TaskFilter, TaskKind, TaskSt
 from control_plane.service import leaving
 from control_plane.service import tasks as use_cases
 from control_plane.service.rights import Caller
-from control_plane.service.task_view import as_seen, may_retry, require_may_retry, waiting_for
+from control_plane.service.task_view import as_seen, is_own, may_retry, require_may_retry, waiting_for
 from control_plane.service.tasks import Nodes
 from control_plane.service.undo import undoing
 from control_plane.service.writing import By
@@ -40,11 +40,13 @@ async def list_tasks(
     before: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
 ) -> dict[str, Any]:
     """Tasks, newest first, without their steps."""
+    thing, _, key = (about or "").partition(" ")
+    model = (await ports.store.snapshot()).model
     if not caller.sees_everything:
-        if org not in (None, caller.org):
+        strange = about is not None and not is_own(model, caller.org or "", (thing, key))
+        if strange or org not in (None, caller.org):
             return {"items": [], "next": None}
         org = caller.org
-    thing, _, key = (about or "").partition(" ")
     wanted = TaskFilter(
         states=frozenset(TaskState if state is None else [state]),
         kind=kind,
@@ -53,7 +55,6 @@ async def list_tasks(
     )
     found = await use_cases.list_tasks(ports.tasks, pushes_of(ports), wanted, limit=limit, before_id=before)
     following = found[-1].id if len(found) == limit else None
-    model = (await ports.store.snapshot()).model
     return {"items": [_shown(ports, caller, model, task) for task in found], "next": following}
 
 
@@ -68,8 +69,9 @@ async def get_task(ports: Ports, caller: Calling, task: TaskId) -> dict[str, Any
 @router.post("/{task}/retry", status_code=202, response_model=TaskOut, responses=documents.RETRY)
 async def retry_task(ports: Ports, caller: Calling, task: TaskId) -> dict[str, Any]:
     """Try again at once what is not done; the answer does not wait for the outcome."""
+    model = (await ports.store.snapshot()).model
     found = await use_cases.get_task(ports.tasks, pushes_of(ports), task)
-    require_may_retry(caller, found)
+    require_may_retry(caller, as_seen(caller, model, found))
     use_cases.require_retriable(found)
     if found.kind is TaskKind.DECOMMISSION and found.org is not None:
         await leaving.request(ports.store, ports.tasks, By(caller.name), found.org)
@@ -94,5 +96,6 @@ Moving = Annotated[frozenset[Subject], Depends(_moving)]
 def _shown(ports: ApiPorts, caller: Caller, model: Model, task: Task) -> dict[str, Any]:
     node = ports.nodes.get(task.node) if task.node is not None else None
     problem = waiting_for(caller, node.reconciler.problem) if node is not None else None
-    shown = use_cases.task_as_dict(as_seen(caller, model, task), ports.clock.now(), problem)
-    return shown | {"retry": shown["retry"] and may_retry(caller, task)}
+    seen = as_seen(caller, model, task)
+    shown = use_cases.task_as_dict(seen, ports.clock.now(), problem)
+    return shown | {"retry": shown["retry"] and may_retry(caller, seen)}

@@ -65,7 +65,8 @@ class Progress:
 class NewTask:
     """A task to be. `node` is the one whose push does it, None where no push does.
 
-    `subjects` are never empty; the first names the task.
+    `subjects` are never empty; the first names the task, and `org` is whose that is. `others` are further
+    organisations it is about.
     """
 
     kind: TaskKind
@@ -73,11 +74,12 @@ class NewTask:
     org: str | None = None
     node: str | None = None
     revision: int | None = None
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as kept. `subject_count` counts also what `subjects` leaves out."""
+    """A task as kept. `subject_count` counts also what `subjects` leaves out; `others` as in NewTask."""
 
     id: int
     kind: TaskKind
@@ -89,6 +91,11 @@ class Task:
     actor: str
     created: datetime
     progress: Progress
+    others: frozenset[str] = frozenset()
+
+    def concerns(self, org: str | None) -> bool:
+        """Whether something of this organisation is among what it is about."""
+        return org is not None and (org == self.org or org in self.others)
 
     @property
     def is_open(self) -> bool:
@@ -101,7 +108,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks are wanted; None: any."""
+    """Which tasks are wanted; None: any. `org`: those that concern it, as their first or further one."""
 
     states: frozenset[TaskState] = frozenset(TaskState)
     kind: TaskKind | None = None
@@ -132,10 +139,15 @@ def pushes(model: Model, revision: int, changes: Iterable[Changed]) -> list[NewT
             for node in _nodes(model, change):
                 subjects.setdefault(node, {}).setdefault(subject, org)
     return [
-        NewTask(TaskKind.PUSH, ordered, found[ordered[0]], node, revision)
+        NewTask(TaskKind.PUSH, ordered, first, node, revision, _owners(found) - {first})
         for node, found in sorted(subjects.items())
         for ordered in (_by_weight(found),)
+        for first in (found[ordered[0]],)
     ]
+
+
+def _owners(subjects: Mapping[Subject, str | None]) -> frozenset[str]:
+    return frozenset(org for org in subjects.values() if org is not None)
 
 
 def _by_weight(subjects: Iterable[Subject]) -> tuple[Subject, ...]:

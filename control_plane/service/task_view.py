@@ -26,13 +26,16 @@ WAITING: Final = "The telephone system takes no changes now; it goes on by itsel
 
 def require_seen(caller: Caller, task: Task) -> None:
     """Raises: UnknownEntity, word for word as for what is not there."""
-    own = caller.sees_organisation and task.org is not None and task.org == caller.org
+    own = caller.sees_organisation and task.concerns(caller.org)
     if not (own or caller.sees_everything):
         raise UnknownEntity("task", str(task.id))
 
 
 def may_retry(caller: Caller, task: Task) -> bool:
-    """Whether the caller may make the change of the task, and so have it tried again."""
+    """Whether the caller may make the change of the task, and so have it tried again.
+
+    `task` is as he sees it.
+    """
     if caller.position is not Position.OCCUPIER_ADMIN:
         return caller.is_operator
     return task.kind is not TaskKind.DECOMMISSION and task.subjects[0][0] in _CHANGED_BY_TENANTS
@@ -50,10 +53,13 @@ def as_seen(caller: Caller, model: Model, task: Task) -> Task:
     if caller.sees_everything or task.kind is not TaskKind.PUSH:
         return task
     org = caller.org or ""
-    own = tuple(subject for subject in task.subjects if _is_own(model, org, subject))
-    own = own or task.subjects[:1]  # the first names the task, which is his
+    own = tuple(subject for subject in task.subjects if is_own(model, org, subject))
     count = task.subject_count if len(own) == len(task.subjects) else len(own)
-    return replace(task, subjects=own, subject_count=count, progress=_told(model, org, task.progress))
+    if not own:
+        # His are beyond those kept, or not his any more. The first is that of the task's `org`.
+        own, count = (task.subjects[:1] if task.org == org else (("organisation", org),)), 1
+    progress = _told(model, org, task.progress)
+    return replace(task, org=org, others=frozenset(), subjects=own, subject_count=count, progress=progress)
 
 
 def waiting_for(caller: Caller, problem: str | None) -> str | None:
@@ -71,10 +77,11 @@ def _told(model: Model, org: str, progress: Progress) -> Progress:
 
 def _is_own_step(model: Model, org: str, step: Mapping[str, object]) -> bool:
     kind, _, key = str(step.get("unit") or "").partition(" ")
-    return _is_own(model, org, (kind, key))
+    return is_own(model, org, (kind, key))
 
 
-def _is_own(model: Model, org: str, subject: Subject) -> bool:
+def is_own(model: Model, org: str, subject: Subject) -> bool:
+    """Whether what a task or a step is about is the organisation's now."""
     kind, key = subject
     if kind in _BELOW_ORGANISATION:
         return key.partition("/")[0] == org

@@ -194,6 +194,8 @@ TASKS: Final = Table(
     Column("node", Text),
     Column("revision", BigInteger),
     Column("org", Text),
+    # All organisations it is about, between spaces, " acme globex ", to be searched for one of them.
+    Column("orgs", Text, nullable=False, server_default=""),
     # ["kind key", ...]: all of them while the task is open.
     Column("subjects", JSON, nullable=False),
     Column("subject_count", Integer, nullable=False),

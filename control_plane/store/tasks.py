@@ -67,6 +67,7 @@ def _row(task: NewTask, actor: str, at: datetime) -> dict[str, Any]:
         "node": task.node,
         "revision": task.revision,
         "org": task.org,
+        "orgs": _orgs_text(task),
         "subjects": [" ".join(subject) for subject in task.subjects],
         "subject_count": len(task.subjects),
         "actor": actor,
@@ -77,6 +78,11 @@ def _row(task: NewTask, actor: str, at: datetime) -> dict[str, Any]:
         "steps_done": 0,
         "steps": [],
     }
+
+
+def _orgs_text(task: NewTask) -> str:
+    found = sorted(task.others | ({task.org} if task.org is not None else set()))
+    return f" {' '.join(found)} " if found else ""
 
 
 def write_outcomes(connection: Connection, node: str, outcomes: Mapping[int, Progress]) -> None:
@@ -138,10 +144,11 @@ def read_tasks(connection: Connection, *, wanted: TaskFilter, limit: int, before
     for column, value in (
         (TASKS.c.kind, wanted.kind.value if wanted.kind is not None else None),
         (TASKS.c.node, wanted.node),
-        (TASKS.c.org, wanted.org),
     ):
         if value is not None:
             query = query.where(column == value)
+    if wanted.org is not None:
+        query = query.where(TASKS.c.orgs.contains(f" {wanted.org} ", autoescape=True))
     if wanted.subject is not None:
         quoted = json.dumps(" ".join(wanted.subject))
         query = query.where(cast(TASKS.c.subjects, Text).contains(quoted, autoescape=True))
@@ -193,6 +200,7 @@ def _task(row: Row[Any], steps: tuple[Mapping[str, object], ...]) -> Task:
         actor=row.actor,
         created=datetime.fromisoformat(row.created),
         progress=_progress(row, steps),
+        others=frozenset(row.orgs.split()) - {row.org},
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.domain.entities import Person
+from control_plane.domain.entities import Organisation, Person
 from control_plane.errors import InvalidField, UnknownEntity
 from control_plane.plan.tasks import LATE_AFTER, NewTask, Progress, TaskFilter, TaskKind, TaskState
 from control_plane.store import SqlStore, open_store
@@ -36,6 +36,17 @@ async def test_a_change_that_concerns_a_node_is_a_task_from_its_commit_on(store:
     assert task.subjects == (("extension", "acme/100"),)
     assert task.org == "acme"
     assert task.progress == Progress()
+
+
+async def test_a_change_of_several_tenants_is_a_task_of_each(store: SqlStore) -> None:
+    await put(store, *places(), Organisation(id="globex", name="Globex"), Organisation(id="a", name="A"))
+    await put(store, extension(), extension(org="globex", key="200"))
+    (task,) = await store.tasks(TaskFilter(org="globex"))
+    assert (await store.tasks(TaskFilter(org="acme")))[0] == task
+    assert {task.org, *task.others} == {"acme", "globex"}
+    assert task.concerns("acme") and task.concerns("globex") and not task.concerns("a")
+    for other in ("a", "glob", "%", "_"):
+        assert await store.tasks(TaskFilter(org=other)) == ()
 
 
 async def test_a_change_that_asterisk_never_sees_is_no_task(store: SqlStore) -> None:

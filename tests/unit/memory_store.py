@@ -225,7 +225,7 @@ class MemoryTasks:
             task
             for task in newest_first
             if task.progress.state in wanted.states
-            and (wanted.org is None or task.org == wanted.org)
+            and (wanted.org is None or task.concerns(wanted.org))
             and (not before_id or task.id < before_id)
         )
         return tuple(islice(found, limit))
@@ -247,6 +247,7 @@ class MemoryTasks:
             actor=actor,
             created=self.clock.now(),
             progress=Progress(),
+            others=task.others,
         )
         self.kept[made.id] = made
         return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +57,31 @@ def test_a_push_of_several_tenants_shows_each_his_own() -> None:
     assert seen.subject_count == 2
     assert [s["unit"] for s in seen.progress.steps] == ["extension acme/100", f"number {MINE}"]
     assert as_seen(root("op"), MODEL, found) is found
+
+
+def test_the_second_tenant_of_a_push_learns_nothing_of_the_first() -> None:
+    found = replace(
+        task(("number", OTHERS), ("extension", "globex/200"), ("extension", "acme/100"), error="of globex"),
+        org="globex",
+        others=frozenset({"acme"}),
+    )
+    require_seen(TENANT, found)
+    seen = as_seen(TENANT, MODEL, found)
+    assert (seen.org, seen.subjects, seen.subject_count) == ("acme", (("extension", "acme/100"),), 1)
+    assert may_retry(TENANT, seen)
+    for text in ("globex", OTHERS):
+        assert text not in repr(seen)
+    of_neither = replace(found, others=frozenset({"initech"}))
+    with pytest.raises(UnknownEntity):
+        require_seen(TENANT, of_neither)
+
+
+def test_of_a_push_of_more_than_is_kept_a_further_tenant_is_told_that_it_is_about_him() -> None:
+    found = replace(task(("number", OTHERS)), org="globex", others=frozenset({"acme"}), subject_count=60)
+    seen = as_seen(TENANT, MODEL, found)
+    assert (seen.subjects, seen.subject_count) == ((("organisation", "acme"),), 1)
+    with pytest.raises(Forbidden, match="about organisation acme"):
+        require_may_retry(TENANT, seen)
 
 
 @pytest.mark.parametrize(
