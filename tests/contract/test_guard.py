@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -23,9 +23,11 @@ from control_plane.render.artefacts import LENT_ROWS
 from control_plane.settings import Settings
 from tests.contract.fake_node import FakeNode
 from tests.one_model import OneModel
+from tests.waiting import until
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 ATTACKER = "192.0.2.66"
+DEADLINE_S = 5.0
 
 
 class HandClock(Clock):
@@ -318,25 +320,17 @@ async def test_the_loop_blocks_and_releases_by_itself() -> None:
     await scene.node.connect()
     running = asyncio.create_task(scene.guard.run())
     try:
-        await _until(lambda: ("contacts", "") in scene.node.operations)
+        await until(lambda: ("contacts", "") in scene.node.operations, "a look at contacts", DEADLINE_S)
         scene.fail()
-        await _until(lambda: scene.denied == [f"{ATTACKER}/32"])
+        await until(lambda: scene.denied == [f"{ATTACKER}/32"], "the block", DEADLINE_S)
         scene.clock.advance(seconds=901)
         scene.node.cut()
         await scene.node.connect()
-        await _until(lambda: scene.denied == [])
+        await until(lambda: scene.denied == [], "its end", DEADLINE_S)
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("not within 5 seconds")
 
 
 def test_loopback_is_not_exempt_but_the_control_plane_s_own_address_is() -> None:

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +23,7 @@ from control_plane.store import open_store
 from control_plane.store.schema import ENTITIES
 from tests.contract.store_writer import label_of
 from tests.contract.stores import SteppingClock, device, extension, places, put
+from tests.waiting import wait_until
 
 KILL_ROUNDS = 6
 DEADLINE_S = 30.0
@@ -85,7 +85,8 @@ async def test_a_process_killed_while_it_makes_the_tables_leaves_nothing_half_ma
     chance = random.Random(20261)
     for _ in range(3):
         writer = start_writer(database)
-        await asyncio.to_thread(wait_for_file, database)
+        # The tables follow the file within milliseconds.
+        await asyncio.to_thread(wait_until, database.exists, "the writer's file", DEADLINE_S, 0.001)
         await asyncio.sleep(chance.random() * 0.05)
         await asyncio.to_thread(kill_after, writer, 0)
         store = await open_store(database, SteppingClock())
@@ -93,14 +94,6 @@ async def test_a_process_killed_while_it_makes_the_tables_leaves_nothing_half_ma
         await store.close()
         for path in list(database.parent.iterdir()):
             path.unlink()
-
-
-def wait_for_file(path: Path) -> None:
-    """Until the writer has made its file; the tables follow within milliseconds."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.001)
 
 
 async def test_two_processes_may_make_the_same_database_at_once(database: Path) -> None:

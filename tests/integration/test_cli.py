@@ -9,9 +9,8 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +20,13 @@ from control_plane.adapters.engine import docker
 from control_plane.adapters.phones import Engine, Phone, SipAccount
 from control_plane.bootstrap.locks import PidFile
 from tests.session import Said, Terminal, lab_session
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asterisk
 
 CHANGES = 2
 NOT_RUNNING = 3
+WITHIN_S = 60.0
 CREDENTIAL_FIELDS = ["extension", "kind", "sip_user", "sip_password", "host", "port", "transport"]
 
 
@@ -63,18 +64,15 @@ def control_plane(terminal: Terminal) -> int:
     return pid
 
 
-def wait_until_gone(pid: int, deadline_s: float = 60.0) -> None:
-    deadline = time.monotonic() + deadline_s
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline, f"process {pid} is still there"
-        time.sleep(0.02)
+def is_gone(pid: int) -> bool:
+    try:
+        return "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
-def wait_until(holds: Callable[[], bool], deadline_s: float = 60.0) -> None:
-    deadline = time.monotonic() + deadline_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def wait_until_gone(pid: int) -> None:
+    wait_until(lambda: is_gone(pid), f"the end of process {pid}", WITHIN_S)
 
 
 def is_one_sentence(said: Said) -> bool:
@@ -373,7 +371,7 @@ def test_serve_runs_in_the_foreground_and_ends_in_order(fresh: Terminal) -> None
     ) as served:
         try:
             pid_file = PidFile(fresh.settings.state_dir)
-            wait_until(lambda: pid_file.running() == served.pid)
+            wait_until(lambda: pid_file.running() == served.pid, "the control plane runs", WITHIN_S)
             assert "The lab is up" in fresh.ok("lab", "up").out
             assert control_plane(fresh) == served.pid
             said = fresh.run("serve")

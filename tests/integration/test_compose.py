@@ -11,8 +11,7 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import pytest
 from control_plane.adapters.engine import docker
 from control_plane.settings import Settings
 from tests.lab import own_settings
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.asterisk,
@@ -84,13 +84,6 @@ def command() -> tuple[str, ...]:
     return ("docker-compose",)
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + UP_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {UP_S:g} s: {what}"
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def composed(asterisk_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     settings = own_settings(
@@ -124,7 +117,7 @@ def test_a_handset_fetches_from_the_container_and_trusts_the_node_by_the_same_au
         except (httpx.HTTPError, OSError, KeyError):
             return False
 
-    until(is_up, "the node is in sync")
+    wait_until(is_up, "the node is in sync", UP_S)
     composed.wirechief("handset", "add", MAC, "T54W", "--login", "acme/100")
     composed.wirechief("handset", "enrol", MAC)
     trust = ssl.create_default_context(cafile=str(composed.authority))

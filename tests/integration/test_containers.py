@@ -11,7 +11,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -26,6 +25,7 @@ from control_plane.adapters.secrets import load_or_make_secrets
 from control_plane.errors import LabError, LoginRefused, Rejected, Unreachable, UnsafeValue
 from control_plane.render.mailboxes import mailbox_file
 from tests.lab import RunningLab, own_settings, running_lab_in
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asterisk
 
@@ -126,10 +126,7 @@ def test_packets_of_strangers_do_not_grow_a_file(own_lab: RunningLab) -> None:
             register.encode(),
         ):
             stranger.sendto(packet, (settings.sip_address, settings.sip_port))
-    deadline = time.monotonic() + 5
-    while "nobody" not in log_tail(own_lab.lab.node_name, 50) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "nobody" in log_tail(own_lab.lab.node_name, 50)
+    wait_until(lambda: "nobody" in log_tail(own_lab.lab.node_name, 50), "the stranger in Asterisk's log", 5)
     assert log.stat().st_size == before
 
 
@@ -272,9 +269,8 @@ def test_what_was_pushed_is_still_there_after_a_crash(own_lab: RunningLab) -> No
 
     asyncio.run(write())
     database = own_lab.lab.node_dir / "db" / "astdb.sqlite3"
-    deadline = time.monotonic() + 10  # Asterisk commits about once a second
-    while b"survivor" not in database.read_bytes() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    # Asterisk commits about once a second.
+    wait_until(lambda: b"survivor" in database.read_bytes(), "the row on the disk", 10)
     own_lab.lab.kill_node()
     assert own_lab.lab.status().node is ContainerState.STOPPED
     own_lab.lab.start_node()

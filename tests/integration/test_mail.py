@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import wave
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from io import BytesIO
@@ -32,6 +32,7 @@ from control_plane.store import SqlStore, open_store
 from tests.databases import migrated_file
 from tests.integration.smtp_server import PASSWORD, USER, mail_server, make_certificate
 from tests.lab import RunningLab, running_lab_in
+from tests.waiting import until
 
 MAIL = Mail(
     to=("ann@acme.example",),
@@ -342,14 +343,6 @@ def _no_intake() -> Intake:
     return Intake(no_rows, no_pin)
 
 
-async def until(condition: Callable[[], bool], within_s: float) -> None:
-    for _ in range(int(within_s / 0.05)):
-        if condition():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"not within {within_s} seconds")
-
-
 @pytest.mark.asterisk
 async def test_a_caller_s_message_and_a_missed_call_arrive_as_mail(
     own_lab: RunningLab, tmp_path: Path
@@ -370,9 +363,11 @@ async def test_a_caller_s_message_and_a_missed_call_arrive_as_mail(
         )
         running = asyncio.create_task(outbox.run())
         try:
-            await until(lambda: len(inbox.mails) == 1, 10)
+            await until(lambda: len(inbox.mails) == 1, "the missed call's mail", 10)
             await own_lab.carrier.call(CALLER, DID_VOICEMAIL, talk_s=GREETING_S + SPOKEN_S)
-            await until(lambda: (outbox.status.sent, outbox.status.waiting) == (2, 0), 20)
+            await until(
+                lambda: (outbox.status.sent, outbox.status.waiting) == (2, 0), "the message's mail", 20
+            )
         finally:
             running.cancel()
             with suppress(asyncio.CancelledError):

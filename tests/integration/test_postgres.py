@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 from pydantic import SecretStr
@@ -17,10 +15,10 @@ from control_plane.settings import Settings
 from tests.contract.stores import POSTGRES_DSN, fresh_location
 from tests.integration.stack import Api, ControlPlaneProcess, extension_path
 from tests.lab import RunningLab, running_lab_in
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not POSTGRES_DSN, reason="WIRECHIEF_TEST_POSTGRES_DSN names no server")
 IN_SYNC_S = 90.0
-LOOK_AGAIN_S = 0.05
 
 
 def load(settings: Settings, secrets: LabSecrets) -> None:
@@ -31,13 +29,6 @@ def load(settings: Settings, secrets: LabSecrets) -> None:
             await load_demo(store, place)
 
     asyncio.run(put())
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = monotonic() + IN_SYNC_S
-    while not condition():
-        assert monotonic() < deadline, f"not within {IN_SYNC_S:g} s: {what}"
-        sleep(LOOK_AGAIN_S)
 
 
 def answers_in_sync(api: Api) -> bool:
@@ -62,11 +53,11 @@ def use(lab: RunningLab, address: str) -> None:
     process = ControlPlaneProcess(lab.settings)
     try:
         process.start(database=address)
-        until(lambda: answers_in_sync(api), "the node is in sync")
+        wait_until(lambda: answers_in_sync(api), "the node is in sync", IN_SYNC_S)
         api.in_force("PATCH", extension_path("103"), {"dnd": True})
         process.kill()
         process.start(database=address)
-        until(lambda: answers_in_sync(api), "the node is in sync again")
+        wait_until(lambda: answers_in_sync(api), "the node is in sync again", IN_SYNC_S)
         assert api.extension("103")["dnd"] is True
         assert not (lab.settings.state_dir / DATABASE_FILE).exists()
         assert address not in process.log_since(0)

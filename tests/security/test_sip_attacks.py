@@ -31,9 +31,11 @@ from tests.lab import RunningLab, running_lab_in
 from tests.one_model import OneModel
 from tests.security.attacker import attack
 from tests.security.sip_wire import SipSocket
+from tests.waiting import until
 
 pytestmark = pytest.mark.asterisk
 
+DEADLINE_S = 10.0
 WORDS = 300
 """Length of the dictionary; the right password is the tenth from its end."""
 POLICY = Policy()
@@ -168,17 +170,9 @@ def dictionary(scene: Scene, tmp_path: Path) -> Path:
     return path
 
 
-async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
-    for _ in range(int(within_s / 0.02)):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"not within {within_s} seconds")
-
-
 async def in_force(guard: Guard) -> None:
     """Wait until somebody is blocked and Asterisk has been told."""
-    await until(lambda: bool(guard.blocked()))
+    await until(guard.blocked, "a block", DEADLINE_S)
     await guard.turn()  # rounds are one at a time: the one that blocked is over now
 
 
@@ -259,7 +253,7 @@ async def test_svcrack_is_blocked_before_it_comes_to_the_right_password(
         cracking = asyncio.create_task(
             attack("svcrack", scene.address(64), "-u", device.id, "-d", str(dictionary), scene.node[0])
         )
-        await until(lambda: bool(guard.blocked()))
+        await until(guard.blocked, "a block", DEADLINE_S)
         blocked_at = asyncio.get_running_loop().time()
         said = await cracking
         (block,) = guard.blocked()
@@ -323,7 +317,7 @@ async def test_a_block_ends_by_itself(scene: Scene) -> None:
                 await attacker.login("nobody", "wrong")
             await in_force(guard)
             assert (await attacker.login(device.id, password)).status == 401
-            await until(lambda: not guard.blocked())
+            await until(lambda: not guard.blocked(), "the end of the block", DEADLINE_S)
             await guard.turn()
             assert (await attacker.login(device.id, password)).status == 200
 
@@ -401,9 +395,9 @@ async def test_blocks_outlive_the_control_plane_and_asterisk(own_lab: RunningLab
             async with scene.guarded() as guard:
                 assert guard.blocked() == before
                 await asyncio.to_thread(own_lab.lab.kill_node)
-                await until(lambda: scene.link.state is not LinkState.CONNECTED)
+                await until(lambda: scene.link.state is not LinkState.CONNECTED, "the cut", DEADLINE_S)
                 await asyncio.to_thread(own_lab.lab.start_node)
-                await until(lambda: scene.link.state is LinkState.CONNECTED, 30)
+                await until(lambda: scene.link.state is LinkState.CONNECTED, "the connection", 30)
                 await guard.turn()
                 assert guard.blocked() == before
                 assert (await attacker.login(*right)).status == 401

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -22,10 +21,12 @@ from control_plane.service.notice import BadRow, NoticeKind, compose, parse_row,
 from control_plane.service.notify import MAX_TRIES, Outbox
 from tests.contract.fake_node import FakeNode
 from tests.one_model import OneModel
+from tests.waiting import until
 
 CALLED = datetime(2026, 1, 5, 1, 0, tzinfo=UTC)
 EPOCH = int(CALLED.timestamp())
 MISSED = f"missed,acme,100,+6561234567,{EPOCH},busy"
+DEADLINE_S = 5.0
 VOICEMAIL = f"voicemail,acme,100,101,{EPOCH},"
 WAV = Recording(b"RIFF....WAVE", 7)
 
@@ -385,15 +386,15 @@ async def test_nothing_is_lost_while_the_control_plane_is_down() -> None:
     try:
         await asyncio.sleep(0)
         await scene.node.connect()
-        await _until(lambda: len(scene.letterbox.mails) == 5)
+        await until(lambda: len(scene.letterbox.mails) == 5, "5 mails", DEADLINE_S)
         scene.node.rows["outbox/6"] = MISSED
         scene.node.emit("UserEvent", UserEvent="Outbox", Row="outbox/6")
-        await _until(lambda: len(scene.letterbox.mails) == 6)
+        await until(lambda: len(scene.letterbox.mails) == 6, "6 mails", DEADLINE_S)
         scene.node.cut()
         assert scene.node.state is LinkState.DISCONNECTED
         scene.node.rows["outbox/7"] = VOICEMAIL.replace("voicemail", NoticeKind.MISSED)
         await scene.node.connect()
-        await _until(lambda: len(scene.letterbox.mails) == 7)
+        await until(lambda: len(scene.letterbox.mails) == 7, "7 mails", DEADLINE_S)
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):
@@ -423,11 +424,3 @@ async def test_a_cancellation_that_the_mail_client_swallows_still_ends_the_task_
         async with asyncio.timeout(5):
             await running
     assert list(scene.left) == ["outbox/2"]
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("not within 5 seconds")

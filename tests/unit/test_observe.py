@@ -7,6 +7,7 @@ from control_plane.apply.observer import Observer
 from control_plane.observe.calls import CallLog
 from control_plane.observe.registrations import Reach, Registrations
 from tests.contract.fake_node import FakeNode
+from tests.waiting import until
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -123,9 +124,7 @@ async def test_the_observer_lists_contacts_at_every_connect_and_follows_events()
     try:
         await asyncio.sleep(0)
         await node.connect()
-        async with asyncio.timeout(5):
-            while not len(observer.registrations):  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+        await until(lambda: len(observer.registrations) > 0, "the contact", 5)
         node.emit("ContactStatus", **contact("Unreachable"))
         node.emit("UserEvent", **path("1.1"))
         assert observer.registrations.all()[0].reach is Reach.UNREACHABLE
@@ -133,9 +132,7 @@ async def test_the_observer_lists_contacts_at_every_connect_and_follows_events()
         node.cut()
         node.contact_uris = {}
         await node.connect()
-        async with asyncio.timeout(5):
-            while len(observer.registrations):  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+        await until(lambda: len(observer.registrations) == 0, "its end", 5)
     finally:
         task.cancel()
         await asyncio.wait([task])

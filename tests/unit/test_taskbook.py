@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.apply.state import Stage
 from control_plane.apply.taskbook import Standing, TaskBook
 from control_plane.domain.extension import Extension
 from control_plane.plan.tasks import Progress, TaskState
@@ -106,7 +106,7 @@ async def test_a_change_waits_while_the_node_is_away() -> None:
         made.node.cut()
         made.store.edit("100", dnd=True)
         made.reconciler.nudge()
-        await asyncio.sleep(0.1)
+        await made.until(lambda: made.reconciler.state.stage is Stage.WAITING, "a turn without the node")
         assert made.store.number not in made.store.outcomes
         await made.node.connect()
         await finished(made, made.store.number, TaskState.DONE)
