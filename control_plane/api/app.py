@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute, compile_path
 
 from control_plane.api import (
     accounts,
@@ -40,6 +40,7 @@ from control_plane.api.context import ApiPorts, require_known_query
 from control_plane.api.rights import authorise, require_rules
 from control_plane.service.number_index import NumberIndex
 
+TITLE = "wirechief"
 API_VERSION = "1"
 PREFIX = "/api/v1"
 OPENAPI_PATH = f"{PREFIX}/openapi.json"
@@ -81,43 +82,72 @@ _ROUTERS = (
 )
 
 
-class _Application(FastAPI):
-    def openapi(self) -> dict[str, Any]:
-        return documents.document(self)
-
-    def methods_at(self, path: str) -> frozenset[str]:
-        """The methods taken at `path` by the template that names it most closely; none where none fits."""
-        paths = self.openapi()["paths"]
-        fitting = [template for template in paths if compile_path(template)[0].match(path)]
-        # /numbers/export.csv is not the number "export.csv".
-        nearest = min(fitting, key=lambda template: template.count("{"), default="")
-        return frozenset(method.upper() for method in paths.get(nearest, ()))
-
-    def query_names(self, operation: str) -> frozenset[str]:
-        """The query parameters an operation takes."""
-        return self._query_names.get(operation, frozenset())
-
-    @cached_property
-    def _query_names(self) -> Mapping[str, frozenset[str]]:
-        return {
-            operation["operationId"]: frozenset(
-                parameter["name"]
-                for parameter in operation.get("parameters", ())
-                if parameter["in"] == "query"
-            )
-            for methods in self.openapi()["paths"].values()
-            for operation in methods.values()
-        }
-
-
 def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Every route, the same for each application of this process: they find their ports in the application.
+
+    Making them and the document takes a second of processor time.
+
+    Raises: TypeError: a route has no rule that says who may call it.
+    """
+    require_rules(route for router in _ROUTERS for route in router.routes)
+    checked = [Depends(authorise), Depends(require_known_query)]
+    made = APIRouter(generate_unique_id_function=_operation_id)
+    for router in _ROUTERS:
+        made.include_router(router, prefix=PREFIX, dependencies=checked)
+    # Outside the check of rights: api/rights.py OPEN.
+    made.include_router(accounts.logins, prefix=PREFIX, dependencies=[Depends(require_known_query)])
+    return tuple(made.routes)
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return documents.document(TITLE, API_VERSION, _routes())
+
+
+@cache
+def _query_names() -> Mapping[str, frozenset[str]]:
+    """Operation -> the query parameters it takes."""
+    return {
+        operation["operationId"]: frozenset(
+            parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"
+        )
+        for methods in _document()["paths"].values()
+        for operation in methods.values()
+    }
+
+
+def _query_names_of(operation: str) -> frozenset[str]:
+    return _query_names().get(operation, frozenset())
+
+
+def _methods_at(path: str) -> frozenset[str]:
+    """The methods taken at `path` by the template that names it most closely; none where none fits."""
+    paths = _document()["paths"]
+    fitting = [template for template in paths if compile_path(template)[0].match(path)]
+    # /numbers/export.csv is not the number "export.csv".
+    nearest = min(fitting, key=lambda template: template.count("{"), default="")
+    return frozenset(method.upper() for method in paths.get(nearest, ()))
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return _document()
+
+
 @asynccontextmanager
 async def _warm(app: FastAPI) -> AsyncIterator[None]:
-    """The index of numbers is made when the process starts, not by the first who asks (0.5 s of 50 000)."""
+    """What the first request would wait for is made when the process starts.
+
+    The index of numbers (0.5 s of 50 000), and, in a thread of its own, the document that the check of every
+    query reads (0.6 s).
+    """
     making = asyncio.create_task(app.state.number_index.follow(), name="index of numbers")
+    await asyncio.to_thread(_query_names)
     yield
     making.cancel()
     await asyncio.gather(making, return_exceptions=True)
@@ -132,27 +162,20 @@ def create_app(ports: ApiPorts) -> FastAPI:
     """
     app = _Application(
         lifespan=_warm,
-        title="wirechief",
+        routes=list(_routes()),
+        title=TITLE,
         version=API_VERSION,
         openapi_url=OPENAPI_PATH,
         docs_url=None,  # the framework's pages load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=_operation_id,
         telemetry={"tracing": False},
     )
     app.state.ports = ports
     app.state.number_index = NumberIndex(ports.store)
     app.state.nodes = ports.nodes
-    api = APIRouter(prefix=PREFIX, dependencies=[Depends(authorise), Depends(require_known_query)])
-    app.state.query_names = app.query_names
-    for router in _ROUTERS:
-        api.include_router(router)
-    require_rules(route for router in _ROUTERS for route in router.routes)
-    app.include_router(api)
-    # Outside the check of rights: api/rights.py OPEN.
-    app.include_router(accounts.logins, prefix=PREFIX, dependencies=[Depends(require_known_query)])
-    problems.install(app, app.methods_at)
+    app.state.query_names = _query_names_of
+    problems.install(app, _methods_at)
     app.add_middleware(
         BodyLimit, max_bytes=MAX_BODY_BYTES, larger=dict.fromkeys(IMPORT_PATHS, MAX_IMPORT_BYTES)
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
 
 from control_plane.api.problems import MEDIA_TYPE, FieldProblem, Problem
 
@@ -77,25 +78,23 @@ under a new revision, and pushed to Asterisk.
 """
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of `app`; made once, then kept."""
-    if app.openapi_schema is None:
-        found = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
-        schemas = found["components"]["schemas"]
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        for model in (FieldProblem, Problem):
-            schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas[model.__name__].pop("$defs", None)
-        found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        found["security"] = [{"token": []}]
-        for path in found["paths"].values():
-            for operation in path.values():
-                _without_default_validation_error(operation)
-                if "304" in operation["responses"]:
-                    operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
-        app.openapi_schema = found
-    return app.openapi_schema
+def document(title: str, version: str, routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The OpenAPI document of these routes."""
+    found = get_openapi(title=title, version=version, description=_DESCRIPTION, routes=routes)
+    schemas = found["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for model in (FieldProblem, Problem):
+        schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas[model.__name__].pop("$defs", None)
+    found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    found["security"] = [{"token": []}]
+    for path in found["paths"].values():
+        for operation in path.values():
+            _without_default_validation_error(operation)
+            if "304" in operation["responses"]:
+                operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
+    return found
 
 
 def _without_default_validation_error(operation: dict[str, Any]) -> None:

@@ -9,6 +9,9 @@ import json
 import os
 from pathlib import Path
 
+import httpx
+import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from control_plane.api.app import create_app
@@ -22,18 +25,22 @@ GUIDE = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def document() -> dict[str, object]:
+    return application("token").openapi()
+
+
+def application(token: str) -> FastAPI:
     sip = SipAddress("127.0.0.1", 5060, 5061)
     store = MemoryStore()
     ports = ApiPorts(
         store,
-        SecretStr("token"),
+        SecretStr(token),
         sip,
         tasks=MemoryTasks(),
         clock=ManualClock(),
         policy=NumberPolicy(ManualClock()),
         logins=memory_logins(store),
     )
-    return create_app(ports).openapi()
+    return create_app(ports)
 
 
 def test_the_openapi_snapshot_is_current() -> None:
@@ -56,3 +63,16 @@ def test_operation_names_are_unique() -> None:
     assert isinstance(paths, dict)
     names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("own", "token", "status"), [("one", "one", 200), ("two", "one", 401), ("two", "two", 200)]
+)
+async def test_applications_share_their_routes_and_not_what_they_stand_on(
+    own: str, token: str, status: int
+) -> None:
+    applications = {name: application(name) for name in ("one", "two")}
+    transport = httpx.ASGITransport(applications[own])
+    async with httpx.AsyncClient(transport=transport, base_url="http://wirechief.test") as client:
+        answer = await client.get("/api/v1/organisations", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == status
