@@ -24,6 +24,7 @@ from control_plane.service.handset_status import has_settings
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.handsets import retire_access
 from control_plane.service.late_rotations import ACTOR, LateRotations
+from control_plane.service.neutral import with_new_line
 from control_plane.service.writing import By
 
 logger = logging.getLogger(__name__)
@@ -223,7 +224,7 @@ class FollowUp:
             if not followed or before is None:
                 self._runs_out[device.id] = expiries.get(device.id, 0)
             elif expiries.get(device.id, 0) > before:
-                await retire_password(self._store, BY, device)
+                await retire_password(self._store, BY, handset, device)
                 del self._runs_out[device.id]
         if not followed:
             return
@@ -261,12 +262,18 @@ def _doubled_device(model: Model, handset: Handset) -> Device | None:
     return None
 
 
-async def retire_password(store: Store, by: By, device: Device) -> None:
-    """End a device's previous SIP password, unless it changed meanwhile."""
+async def retire_password(store: Store, by: By, handset: Handset, device: Device) -> None:
+    """End the previous SIP password of a handset's device, and the one of its neutral line.
+
+    It was seen as the device, so it is not on its neutral line. Nothing is done where that changed meanwhile.
+    """
     async with store.transaction(by.actor) as tx:
         for held in tx.model.devices.get((device.org, device.extension), ()):
             if held == device:
                 tx.put(settled(held))
+                now = tx.model.handsets.get(handset.mac)
+                if now is not None and now.device == device.id:
+                    tx.put(with_new_line(now))
 
 
 __all__ = ["Attempt", "FollowUp", "FollowUpOptions", "retire_password", "rotating"]

@@ -143,7 +143,9 @@ def contacts_of(handset: Handset, registered: Registered) -> tuple[Registration,
     """Where a handset may be: as what it is set up as first, then as what it was before.
 
     Who just logged in or out is still registered as before, and registrations outlive what the handset was
-    told since; so all of them are it, and none can be left out.
+    told since; so all of them are it, and none can be left out. Where another handset has taken over its last
+    device, that one is told to fetch once more than it needs, and finds nothing new: who of the two is
+    registered as that device, Asterisk does not say.
     """
     names = (handset.device or handset.neutral_user, handset.neutral_user, handset.last_device)
     found = (registered(name) for name in dict.fromkeys(names) if name)

@@ -27,7 +27,7 @@ from control_plane.service.handset_making import (
     next_phone_id,
     require_room_for_keys,
 )
-from control_plane.service.neutral import first_neutral_line, logged_out, own_device
+from control_plane.service.neutral import first_neutral_line, logged_out, own_device, with_new_line
 from control_plane.service.rules import require_site, require_tenant
 from control_plane.service.writing import By, Saved, patched, require_version
 
@@ -237,7 +237,8 @@ async def rotate(
     store: Store, by: By, clock: Clock, mac: str, secrets: frozenset[Secrets] = frozenset(Secrets)
 ) -> Saved[Handset]:
     """New secrets; old SIP passwords and access work beside them until the handset was seen with the new
-    (follow_up.py). A rotation under way keeps its oldest, because the handset may not have followed yet.
+    (follow_up.py); from then on the neutral line has a new password too. A rotation under way keeps its
+    oldest, because the handset may not have followed yet.
 
     Raises: UnknownEntity, IllegalTransition (a SIP password alone, and nobody is logged in), StaleVersion.
     """
@@ -306,9 +307,11 @@ async def retire(store: Store, by: By, mac: str) -> Saved[Handset]:
         handset = require_handset(tx.model, mac)
         require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
         device = own_device(tx.model, handset)
-        if device is not None:
+        after = _settled(handset)
+        if device is not None and device.sip_password_previous.get_secret_value():
             tx.put(settled(device))
-        return _put(tx, _settled(handset))
+            after = with_new_line(after)
+        return _put(tx, after)
 
 
 async def retire_access(store: Store, by: By, seen: Handset) -> None:

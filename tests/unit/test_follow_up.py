@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from control_plane.adapters.published import JournalFile
 from control_plane.apply.handset_files import HandsetFiles
@@ -184,9 +185,14 @@ async def test_a_changed_setting_puts_the_handset_behind_and_a_renamed_colleague
 
 
 async def test_a_new_password_ends_the_old_one_after_fetch_and_register_and_not_before(floor: Floor) -> None:
+    async with floor.store.transaction("seed") as tx:
+        line = {"neutral_user": "nq8w7e6r5t4z", "neutral_password": SecretStr("N" * 24)}
+        tx.put(tx.model.handsets[MAC].model_copy(update=line))
+    await floor.publish()
     floor.register(MAC)
     floor.fetch(MAC)
     floor.renew(MAC, 1000)
+    neutral = await neutral_password(floor)
     await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
     await floor.publish()
     floor.follow_up.published([MAC])
@@ -198,9 +204,35 @@ async def test_a_new_password_ends_the_old_one_after_fetch_and_register_and_not_
     floor.fetch(MAC)
     await floor.look()
     assert await doubled(floor)  # fetched, and not yet seen to register
+    # As long as it may still be on its neutral line, that stays as it is.
+    assert await neutral_password(floor) == neutral
     floor.renew(MAC, 1360)
     await floor.look()
     assert not await doubled(floor)
+    assert await neutral_password(floor) not in (neutral, "")
+    assert await floor.sync(MAC) is Sync.IN_SYNC  # its files do not name the line
+
+
+async def test_a_rotation_of_everything_ends_in_two_looks(floor: Floor) -> None:
+    floor.register(MAC)
+    floor.fetch(MAC)
+    floor.renew(MAC, 1000)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC)
+    await floor.publish()
+    await floor.look()
+    floor.clock.forward(1)
+    floor.fetch(MAC)
+    await floor.look()
+    floor.renew(MAC, 1300)
+    await floor.look()
+    await floor.look()
+    model = (await floor.store.snapshot()).model
+    assert not await doubled(floor) and not model.handsets[MAC].is_rotating
+
+
+async def neutral_password(floor: Floor) -> str:
+    found = (await floor.store.snapshot()).model.handsets[MAC]
+    return found.neutral_password.get_secret_value()
 
 
 async def doubled(floor: Floor) -> bool:

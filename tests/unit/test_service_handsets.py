@@ -172,6 +172,7 @@ async def test_rotating_keeps_the_oldest_secrets_until_they_are_retired() -> Non
     assert rotated.sip_password_previous == device.sip_password != rotated.sip_password
     done = (await handsets.retire(store, BY, MAC)).entity
     assert not done.is_rotating and done.token == twice.token
+    assert twice.neutral_password == made.neutral_password != done.neutral_password
     assert not (await device_of(store)).sip_password_previous.get_secret_value()
 
 
