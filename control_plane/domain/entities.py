@@ -207,7 +207,8 @@ class PhoneNumber(Entity):
     of its organisation at its site (R8, A8); such a number is inbound only: it reaches no extension, and no
     extension calls from it. `label_1` and `label_2` are the two-part name (R48), `person` whom it is
     assigned to (R27). `allocation_lock` keeps it from another organisation (R33).
-    `ever_active` says that it goes to its cooldown and not straight back to the pool.
+    `ever_active` says that it goes to its cooldown and not straight back to the pool. `pin_reset_at` is when
+    its PIN was last reset; the audit says by whom, also where it was that PIN already (R53).
     """
 
     e164: PhoneNumberText
@@ -225,6 +226,7 @@ class PhoneNumber(Entity):
     cooldown_until: Instant | None = None
     allocation_lock: bool = False
     default_pin: SecretStr = SecretStr("")
+    pin_reset_at: Instant | None = None
 
     @model_validator(mode="after")
     def _main_has_no_extension(self) -> Self:

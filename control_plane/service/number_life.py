@@ -169,7 +169,8 @@ async def reset_pin(store: Store, by: By, policy: NumberPolicy, e164: str) -> Sa
         pin = before.default_pin.get_secret_value() or new_pin()
         extension = tx.model.extensions[after.org, after.extension]
         tx.put(extension.model_copy(update={"voicemail_pin": SecretStr(pin), **PIN_UNLOCKED}))
-        tx.put(after.model_copy(update={"default_pin": SecretStr(pin)}))
+        changes = {"default_pin": SecretStr(pin), "pin_reset_at": policy.clock.now()}
+        tx.put(after.model_copy(update=changes))
         return _saved(tx, e164)
 
 

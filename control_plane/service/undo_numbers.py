@@ -30,7 +30,7 @@ from control_plane.service.writing import By
 Step = Callable[[Store, By, NumberPolicy, PhoneNumber, PhoneNumber], Awaitable[object]]
 """Leads back; the two are the number as it was and as it is."""
 
-PIN_FIELDS: Final = frozenset({"default_pin"})
+PIN_FIELDS: Final = frozenset({"default_pin", "pin_reset_at"})
 _BY_TENANTS: Final = frozenset({"extension", "label_1", "label_2", "softphone", "person"})
 
 

@@ -106,6 +106,19 @@ async def test_a_pin_is_locked_by_wrong_ones_in_a_row_and_unlocked_by_a_reset(st
     assert await tried(after.default_pin.get_secret_value()) is PinVerdict.RIGHT
 
 
+async def test_who_reset_a_pin_is_in_the_audit_also_where_the_pin_stays_the_same(store: MemoryStore) -> None:
+    clock, pins = ManualClock(), []
+    for who in ("ann", "bob"):
+        clock.forward(60)
+        entries = len(store.entries)
+        after = (await reset_pin(store, By(who), NumberPolicy(clock), NUMBER)).entity
+        pins.append(after.default_pin)
+        assert after.pin_reset_at == clock.now()
+        told = [e for e in store.entries[entries:] if e.key == (NUMBER,)]
+        assert [(e.actor, "pin_reset_at" in e.fields) for e in told] == [(who, True)]
+    assert pins[0] == pins[1]
+
+
 async def test_a_number_out_of_service_has_no_pin(store: MemoryStore) -> None:
     await deactivate_number(store, BY, POLICY, NUMBER)
     with pytest.raises(Conflict, match="has no PIN"):
