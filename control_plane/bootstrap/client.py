@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -122,6 +123,13 @@ class Client:
             ) from exc
         finally:
             connection.close()
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            raise RequestRefused(
+                answer.status,
+                f"The control plane at {self._installation.api_url} does not know the token in "
+                f"{self._installation.state_dir}: set WIRECHIEF_STATE_DIR to the directory it runs on, or "
+                "start it anew with 'wirechief lab down' and 'wirechief lab up'.",
+            )
         return _content(answer.status, body)
 
 

@@ -53,7 +53,7 @@ class LabView:
     """How the lab stands. `node` is what the control plane says of its node; None when it does not run.
 
     `control_plane` and `provisioning` are process numbers. `contacts` maps SIP user names to where they are
-    registered; None when it cannot be known.
+    registered; None when it cannot be known. `unanswered` is why a control plane that runs cannot be asked.
     """
 
     containers: LabStatus | None
@@ -63,6 +63,7 @@ class LabView:
     provisioning_url: str
     node: dict[str, Any] | None
     contacts: dict[str, str] | None
+    unanswered: str | None = None
 
     @property
     def runs(self) -> bool:
@@ -130,20 +131,16 @@ def view(wiring: Wiring) -> LabView:
     except LabError as exc:
         problem = str(exc)
     client = Client(wiring)
-    node, contacts = None, None
+    node, contacts, unanswered = None, None, None
     pid = wiring.pid_file.running()
     if pid is not None:
-        node = _or_none(client.node)
-        contacts = _or_none(client.contacts)
+        try:
+            node = client.node()
+            contacts = client.contacts()
+        except ControlPlaneError as exc:
+            unanswered = str(exc)
     handsets = provisioning.pid_file(wiring)
-    return LabView(containers, problem, pid, handsets.running(), handsets.url(), node, contacts)
-
-
-def _or_none(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    try:
-        return ask()
-    except ControlPlaneError:
-        return None
+    return LabView(containers, problem, pid, handsets.running(), handsets.url(), node, contacts, unanswered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +178,9 @@ async def read_model(wiring: Wiring) -> Model:
 
 def registered(wiring: Wiring) -> dict[str, str] | None:
     """SIP user name -> contact of what is registered now; None when nobody can be asked."""
-    if wiring.pid_file.running() is not None:
-        return _or_none(Client(wiring).contacts)
     try:
+        if wiring.pid_file.running() is not None:
+            return Client(wiring).contacts()
         return asyncio.run(_contacts(wiring))
     except ControlPlaneError:
         return None

@@ -25,7 +25,7 @@ def exclusive_on(state_dir: Path, node: str) -> Callable[[], AbstractAsyncContex
 
     @asynccontextmanager
     async def exclusive() -> AsyncIterator[None]:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path, os.O_CREAT)
         try:
             await _acquire(descriptor, node)
             yield
@@ -45,6 +45,19 @@ async def _acquire(descriptor: int, node: str) -> None:
                 "end it, or wait and try again."
             )
         await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _open(path: Path, flags: int = 0) -> int:
+    """Raises: FileNotFoundError, LabError (it cannot be used)."""
+    try:
+        return os.open(path, flags | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        raise LabError(
+            f"{path} cannot be used ({exc.strerror}): run this as the user it "
+            "belongs to, or make it writable."
+        ) from exc
 
 
 def try_lock(descriptor: int) -> bool:
@@ -83,9 +96,9 @@ class PidFile:
         """Be the running process until this process ends; `version` tells others what runs, in one word.
 
         Raises:
-            LabError: another one is.
+            LabError: another one is, or the file cannot be used.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open(self.path, os.O_CREAT)
         deadline = time.monotonic() + LOOKED_AT_S
         while not try_lock(descriptor):
             if time.monotonic() > deadline:
@@ -124,7 +137,7 @@ class PidFile:
     def _words(self) -> list[str]:
         """Number and namespace of the running process; nothing when none runs."""
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = _open(self.path)
         except FileNotFoundError:
             return []
         try:

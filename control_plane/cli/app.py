@@ -144,7 +144,8 @@ def execute(arguments: Sequence[str]) -> int:
         complain(sentence_of(exc))
         return 1
     except TyperException as exc:
-        message = getattr(exc, "format_message", exc.__str__)()
+        # Some rules come through pydantic, which says so.
+        message = getattr(exc, "format_message", exc.__str__)().replace(": Value error, ", ": ")
         if message:
             complain(f"{message} ('wirechief --help' and 'wirechief COMMAND --help' say what is possible.)")
         return 1

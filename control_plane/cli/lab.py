@@ -12,6 +12,7 @@ from rich.text import Text
 
 from control_plane.adapters.carrier import Behaviour
 from control_plane.bootstrap import lab, process, provisioning
+from control_plane.bootstrap.installation import Installation
 from control_plane.bootstrap.lab import FIRST_ACCOUNT, LabReady, LabView
 from control_plane.bootstrap.reach import provisioning_warning
 from control_plane.bootstrap.wiring import Wiring, wire
@@ -119,7 +120,7 @@ def _status_json(view: LabView, wiring: Wiring, model: Model) -> dict[str, Any]:
     }
 
 
-def _status_facts(view: LabView, wiring: Wiring) -> dict[str, str]:
+def _status_facts(view: LabView, wiring: Installation) -> dict[str, str]:
     containers, node = view.containers, view.node
     found = {
         "node": containers.node.value if containers else view.containers_problem or "unknown",
@@ -130,14 +131,16 @@ def _status_facts(view: LabView, wiring: Wiring) -> dict[str, str]:
     }
     if containers and containers.restart_needed:
         found["restart needed"] = ", ".join(containers.restart_needed)
+    if view.unanswered is not None:
+        found["problem"] = view.unanswered
     if node is not None:
         found["in sync"] = yes_no(node["in_sync"])
         found["revision"] = f"{node['revision']}, in Asterisk: {node['revision_pushed']}"
         found["rows"] = f"{node['rows']} rows, {node['mailboxes']} mailboxes"
         if node["last_error"]:
             found["last error"] = node["last_error"]
-        for fault in node["faults"]:
-            found["fault"] = fault
+        if node["faults"]:
+            found["fault"] = "\n".join(node["faults"])
         if node["warnings"]:
             found["warning"] = "\n".join(node["warnings"])
         found["blocked"] = f"{node['blocked']} addresses" if node["blocked"] else "nobody"

@@ -75,3 +75,10 @@ async def test_two_pushes_to_one_node_come_one_after_the_other(tmp_path: Path) -
 async def test_pushes_to_different_nodes_do_not_wait_for_each_other(tmp_path: Path) -> None:
     async with asyncio.timeout(5), exclusive_on(tmp_path, "one")(), exclusive_on(tmp_path, "two")():
         pass
+
+
+async def test_a_lock_that_cannot_be_opened_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "push-lab.lock").mkdir()
+    with pytest.raises(LabError, match=r"push-lab\.lock cannot be used .*: run this as the user"):
+        async with exclusive_on(tmp_path, "lab")():
+            pytest.fail("it was taken")

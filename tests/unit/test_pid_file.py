@@ -43,3 +43,11 @@ def test_the_holder_tells_what_it_runs(tmp_path: Path) -> None:
     holder.hold("abc123")
     assert PidFile(tmp_path).version() == "abc123"
     assert PidFile(tmp_path).running() == os.getpid()
+
+
+def test_a_file_that_cannot_be_opened_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "control-plane.pid").mkdir()
+    with pytest.raises(LabError, match=r"control-plane\.pid cannot be used .*: run this as the user"):
+        PidFile(tmp_path).hold()
+    with pytest.raises(LabError, match="cannot be used"):
+        PidFile(tmp_path).running()
