@@ -36,7 +36,15 @@ NEUTRAL_NODES: Final[tuple[Node, ...]] = (
         {"known": "neutral.pin", "unknown": REFUSED, "cancelled": CANCELLED},
         "log_in_as",
     ),
-    pin("neutral.pin", "The PIN of who logs in", "neutral.log_in", of="${WC_TO}"),
+    pin("neutral.pin", "The PIN of who logs in", "neutral.free", of="${WC_TO}"),
+    Node(
+        "neutral.free",
+        "Is a phone ID of the site free?",
+        "R52, A73",
+        ("site.provisioning", "handset.phone_id"),
+        {"yes": "neutral.log_in", "no": REFUSED},
+        "phone_id_free",
+    ),
     Node("neutral.log_in", "Log in at this handset", "R49, A73", (), {"announced": FEATURE}, "log_in"),
     Node(
         "neutral.reception",

@@ -32,9 +32,16 @@ def _who(w: Walk) -> Verdict:
     return "known", f"extension {typed} of {w.org}"
 
 
+def _free(w: Walk) -> Verdict:
+    if w.here.id in w.model.full_sites:
+        return "no", f"all {w.here.provisioning.phone_ids} phone IDs of site {w.here.id} are taken"
+    return "yes", f"a phone ID of site {w.here.id} is free"
+
+
 NEUTRAL_EVALUATORS: Mapping[str, Callable[[Walk], Verdict]] = {
     "neutral.code": _code,
     "neutral.who": _who,
     "neutral.pin": lambda w: pin_of(w, w.called),
+    "neutral.free": _free,
     "neutral.log_in": lambda w: ("announced", f"extension {w.called.key} is logged in at this handset"),
 }

@@ -126,6 +126,19 @@ class Model:
                 found.setdefault((org, member), []).append(key)
         return {ident: tuple(keys) for ident, keys in found.items()}
 
+    @cached_property
+    def full_sites(self) -> frozenset[str]:
+        """The sites of which every phone ID is taken, so that nobody more can log in there (R52)."""
+        taken: dict[str, set[int]] = {}
+        for handset in self.handsets.values():
+            if handset.phone_id is not None:
+                taken.setdefault(handset.site, set()).add(handset.phone_id)
+        return frozenset(
+            site
+            for site, numbers in taken.items()
+            if numbers.issuperset(range(1, self.sites[site].provisioning.phone_ids + 1))
+        )
+
     def main_number(self, e164: str) -> MainNumber | None:
         """The group features of this number; None when it is no main number, or nothing is set for it."""
         number = self.numbers.get(e164)

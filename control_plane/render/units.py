@@ -93,7 +93,7 @@ def render_unit(model: Model, node: str, unit: Unit) -> Rendered:
             return _number(model, number) if number and model.sites[number.site].node == node else Rendered()
         case UnitKind.SITE:
             site = model.sites.get(unit.key[0])
-            return _site(site) if site and site.node == node else Rendered()
+            return _site(model, site) if site and site.node == node else Rendered()
         case UnitKind.OCCUPANCY:
             occupancy = model.occupancies.get((unit.key[0], unit.key[1]))
             here = occupancy is not None and model.sites[occupancy.site].node == node
@@ -117,7 +117,15 @@ def touched(model: Model, before: Entity | None, after: Entity | None) -> frozen
         in_endpoints = (before.node, before.media_address) != (after.node, after.media_address)
         found.update(_units_at(model, after) if in_endpoints else ())
         found.update(_main_numbers_at(model, after))
+    found.update(Unit(UnitKind.SITE, (site,)) for site, _ in _phone_ids(before) ^ _phone_ids(after))
     return frozenset(found)
+
+
+def _phone_ids(entity: Entity | None) -> set[tuple[str, int]]:
+    """The phone ID a handset takes at its site: with the last one the site is full."""
+    if not isinstance(entity, Handset) or entity.phone_id is None:
+        return set()
+    return {(entity.site, entity.phone_id)}
 
 
 def _only_confirmed(before: PhoneNumber, after: PhoneNumber) -> bool:
@@ -276,11 +284,13 @@ def _number(model: Model, number: PhoneNumber) -> Rendered:
     return Rendered.of(rows=[(f"did/{number.e164}", f"{status},{number.org},{reached}")])
 
 
-def _site(site: Site) -> Rendered:
+def _site(model: Model, site: Site) -> Rendered:
     trunk = f"trunk-{site.trunk}" if site.trunk else ""
     rows = [(f"site/{site.id}", f"{site.region.value},{trunk},{site.caller_id or ''}")]
     rows.extend((f"emergency/{site.id}/{digits}", "1") for digits in site.emergency_numbers)
     rows.extend((f"reception/{site.id}/{digits}", "1") for digits in site.reception)
+    if site.id in model.full_sites:
+        rows.append((f"site/{site.id}/full", "1"))
     return Rendered.of(rows=rows)
 
 

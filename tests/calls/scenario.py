@@ -31,6 +31,7 @@ from control_plane.domain.entities import (
     Organisation,
     PhoneNumber,
     Site,
+    SiteProvisioning,
     Trunk,
 )
 from control_plane.domain.extension import Device, DeviceKind, Extension, Forwarding, NoAnswer, Transport
@@ -102,6 +103,7 @@ class HandsetSpec(Strict):
 
     name: str = "Lobby"
     transport: Transport = Transport.UDP
+    phone_id: int | None = None
 
 
 class Expected(Strict):
@@ -137,6 +139,7 @@ class Scenario(Strict):
     extensions: dict[str, ExtensionSpec]
     groups: dict[str, GroupSpec] = {}
     handsets: dict[str, HandsetSpec] = {}
+    phone_ids: int = 1000
     main: MainSpec | None = None
     neighbour: dict[str, ExtensionSpec] = {}
     neighbour_groups: dict[str, GroupSpec] = {}
@@ -208,6 +211,7 @@ def build(
                 trunk=TRUNK if scenario.site_trunk == "carrier" else None,
                 caller_id="+6561999999",
                 media_address=media_address,
+                provisioning=SiteProvisioning(phone_ids=scenario.phone_ids),
             )
         ],
         trunks=[Trunk(id=TRUNK, host=trunk_host, port=trunk_port, region=RegionCode.SG)],
@@ -259,6 +263,7 @@ def _handset(org: str, mac: str, spec: HandsetSpec) -> Handset:
         org=org,
         site=SITE,
         name=spec.name,
+        phone_id=spec.phone_id,
         token=SecretStr(stamp[:40]),
         http_user=stamp[:12],
         http_password=SecretStr(stamp[:24]),

@@ -9,7 +9,7 @@ import pytest
 
 from control_plane.callpath.explain import HandsetCaller, explain
 from control_plane.callpath.findings import findings
-from control_plane.domain.entities import Organisation, Site, Trunk
+from control_plane.domain.entities import Organisation, Site, SiteProvisioning, Trunk
 from control_plane.domain.extension import Extension, Forwarding, Transport
 from control_plane.domain.groups import CallGroup, Destination, DestinationKind
 from control_plane.domain.handsets import Handset
@@ -18,7 +18,7 @@ from control_plane.domain.regions import REGIONS, RegionCode
 from control_plane.errors import UnknownEntity
 from control_plane.render.artefacts import Unit, UnitKind
 from control_plane.render.units import render_unit, touched
-from tests.unit.handset_models import MAC, handset
+from tests.unit.handset_models import MAC, OTHER, handset
 from tests.unit.pushing import device, extension
 
 USER, PASSWORD = "nq8w7e6r5t4z", "N" * 24
@@ -105,6 +105,24 @@ def test_its_rows_follow_the_handset_and_the_site() -> None:
     assert UNIT in touched(found, site.model_copy(update={"media_address": None}), site)
     assert rows(Model.of(organisations=found.organisations.values(), sites=[site])) == {}
     assert dict(render_unit(found, "elsewhere", UNIT).values) == {}
+
+
+def test_a_site_whose_phone_ids_are_all_taken_says_so_while_they_are() -> None:
+    """The dialplan refuses a log-in by phone by this row; the journal alone would sound like a success."""
+    first, second = Unit(UnitKind.SITE, ("hq",)), handset(OTHER, None, phone_id=2)
+    policy = {"provisioning": SiteProvisioning(phone_ids=2)}
+    one, both = lobby(phone_id=1), [lobby(phone_id=1), second]
+    site = model().sites["hq"].model_copy(update=policy)
+
+    def full(*handsets: Handset) -> bool:
+        found = Model.of(organisations=model().organisations.values(), sites=[site], handsets=handsets)
+        values = render_unit(found, "lab", first).values
+        return "site/hq/full" in {key.name for key in values}
+
+    assert (full(), full(one), full(*both), full(second)) == (False, False, True, False)
+    assert first in touched(model(), None, second) and first in touched(model(), second, None)
+    assert first in touched(model(), one, one.model_copy(update={"phone_id": None}))
+    assert first not in touched(model(), one, one.model_copy(update={"name": "Hall"}))
 
 
 def test_a_line_has_a_user_and_a_password_or_neither() -> None:
