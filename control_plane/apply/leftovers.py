@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, replace
 from typing import Final
 
 from control_plane.apply.handsets import JOURNAL, Forget
@@ -67,23 +67,33 @@ class Erasure:
         self._again_s = again_s
         self._seen = -1
         self._tried: dict[Key, _Tried] = {}
+        self._due: frozenset[ExtensionId] = frozenset()
         self._groups: frozenset[ExtensionId] | None = None  # None: what is left of earlier ones is not known
 
-    async def look(self, revision: int) -> None:
+    def is_due(self, ident: ExtensionId) -> bool:
+        """Whether something that an extension left is, or may still come to be, on the node."""
+        return ident in self._due
+
+    async def look(self, revision: int, ended: Collection[ExtensionId] = ()) -> None:
         """Erase what the model of `revision` has for it; what fails now is tried again later.
 
-        A call that is leaving a message right now stores it when it ends, so everything is erased once more
-        `again_s` seconds later, unless a new extension has taken the place by then.
+        A call that records loses its message with the directory (Asterisk 22), but one that comes to the
+        voicemail between this and its reload makes the directory anew and stores its message at its end. So
+        what `ended` names, extensions that a call to them just ended of, is erased again; and, as such an end
+        may go unheard, everything is `again_s` seconds after the first time, unless a new extension has
+        taken the place by then.
         """
         if revision == self._seen and not self._tried:
             return
         try:
             model = (await self._store.snapshot()).model
             due = {key: left for key, left in model.leftovers.items() if left.node == self._node}
+            # Before anything is erased: a call may end meanwhile.
+            self._due = frozenset((left.org, left.extension) for left in due.values())
             # One that says something else is of another extension, which had the place meanwhile.
             self._tried = {key: tried for key, tried in self._tried.items() if due.get(key) == tried.left}
             for key, left in due.items():
-                await self._take_step(model, key, left)
+                await self._take_step(model, key, left, ended)
             await self._forget_turns(frozenset(model.call_groups))
             self._seen = revision
         except (AsteriskError, StoreError) as exc:
@@ -116,7 +126,9 @@ class Erasure:
                 )
         return None
 
-    async def _take_step(self, model: Model, key: Key, left: Leftover) -> None:
+    async def _take_step(
+        self, model: Model, key: Key, left: Leftover, ended: Collection[ExtensionId]
+    ) -> None:
         now = asyncio.get_running_loop().time()
         tried = self._tried.get(key)
         # What is there once somebody else has its place, and it was clean before, is the new owner's.
@@ -126,6 +138,8 @@ class Erasure:
             return
         wait_s = 0.0 if tried is None else self._again_s if tried.clean else RETRY_S
         if tried is not None and now - tried.at < wait_s:
+            if tried.clean and (left.org, left.extension) in ended:
+                self._tried[key] = replace(tried, clean=await self._erase(left))
             return
         clean = await self._erase(left)
         self._tried[key] = _Tried(left, now, clean)

@@ -56,7 +56,7 @@ class Reconciler:
         self._pusher = Pusher(node, link, store, intake, exclusive, pins, clock, tasks)
         self._confirmation = Confirmation(node, store, intake.confirm)
         self._erasure = Erasure(node, link, store, intake.forget, boxes, self._options.erase_again_s)
-        self._triggers = Triggers()
+        self._triggers = Triggers(self._erasure.is_due)
         self._turn = asyncio.Lock()
         self._turned = asyncio.Event()  # set, and replaced, at the end of every turn
         self._reading = Reading(self._pusher.read, f"audit of {node}", self._triggers.wake)
@@ -250,7 +250,7 @@ class Reconciler:
     async def _see_what_follows(self) -> None:
         """Numbers that are what they should be, and what removed extensions left."""
         await self._confirmation.look(self._pusher.ledger)
-        await self._erasure.look(self._pusher.ledger.desired.revision)
+        await self._erasure.look(self._pusher.ledger.desired.revision, self._triggers.take_ended())
 
     async def _lose_sight(self) -> None:
         """The connection came or went: Asterisk may have restarted with rows of a second ago."""

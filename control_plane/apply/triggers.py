@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from control_plane.domain.model import ExtensionId
 from control_plane.ports import AmiEvent, LinkState, NodeLink
 
 
 class Triggers:
-    """Flags set by listeners and taken by turns; every one of them is a hint that may be lost or doubled."""
+    """Flags set by listeners and taken by turns; every one of them is a hint that may be lost or doubled.
 
-    def __init__(self) -> None:
+    `ends_matter` says of which extensions the end of a call to them is worth a turn: with all, each call in
+    the exchange would be one.
+    """
+
+    def __init__(self, ends_matter: Callable[[ExtensionId], bool]) -> None:
+        self._ends_matter = ends_matter
+        self._ended: set[ExtensionId] = set()
         self._woken = asyncio.Event()
         self._nudged = False
         self._handset = False
@@ -58,6 +65,11 @@ class Triggers:
         taken, self._pins = self._pins, {}
         return taken
 
+    def take_ended(self) -> frozenset[ExtensionId]:
+        """Of those that matter, the extensions that a call to them ended of."""
+        taken, self._ended = frozenset(self._ended), set()
+        return taken
+
     async def wait(self, timeout_s: float) -> None:
         """Until something wakes, at most `timeout_s`."""
         # Not wait_for: before Python 3.12 it can swallow a cancellation that comes with the result.
@@ -85,6 +97,11 @@ class Triggers:
         match event.name:
             case "UserEvent" if event.headers.get("UserEvent") == "HandsetChange":
                 self.handset_changed()
+            case "UserEvent" if event.headers.get("UserEvent") == "CallPath":
+                ident = event.headers.get("Org", ""), event.headers.get("To", "")
+                if self._ends_matter(ident):
+                    self._ended.add(ident)
+                    self._woken.set()
             case "VoicemailPasswordChange":
                 headers = event.headers
                 name = f"{headers.get('Context', '')}/{headers.get('Mailbox', '')}"

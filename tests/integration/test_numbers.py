@@ -183,6 +183,32 @@ def test_a_deallocated_number_leaves_nothing_of_its_tenant(stack: Stack, numbers
     assert key not in stack.asks(f"voicemail show users for {OCCUPIER}")
 
 
+def test_a_message_left_while_the_number_is_taken_back_goes_when_the_call_ends(
+    stack: Stack, numbers: list[str]
+) -> None:
+    number = numbers[0]
+    key = activate_with_phone(stack, number)
+    stack.api.in_force(
+        "PATCH", extension_path(key), {"no_answer": {"action": "voicemail", "ring_timeout_s": 5}}
+    )
+    mailbox = Mailbox(spool(stack) / OCCUPIER / key)
+    stack.phones[key].behaviour = Refuse(code=486)
+    call = stack.phones["101"].call(key)
+    stack.until(mailbox.recording_now, "the message is being recorded", 40)
+    call.play_tone(880)
+    heard = time.monotonic() + 2
+    stack.until(lambda: time.monotonic() > heard, "something was said", 5)
+    stack.api.in_force("POST", path_of(number, "deactivate"))
+    stack.api.in_force("POST", path_of(number, "deallocate"))
+    stack.until(lambda: not mailbox.directory.exists(), "the mailbox is erased, with the recording in it")
+    # What stands for a message: a call that comes to the voicemail between this and its reload makes it anew.
+    mailbox.put_greetings()
+    call.hangup()
+    stack.until(lambda: not mailbox.directory.exists(), "the mailbox is erased again", 30)
+    words = (f"{OCCUPIER}/{key}", f"{OCCUPIER},{key}", number)
+    stack.until(lambda: not traces_of(stack, words), f"no row is left: {traces_of(stack, words)}")
+
+
 def test_what_was_left_is_erased_after_a_restart_too(stack: Stack, numbers: list[str]) -> None:
     number = numbers[0]
     key = activate_with_phone(stack, number)

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from control_plane.apply.leftovers import Erasure
+from control_plane.apply.triggers import Triggers
 from control_plane.ports import VoicemailBoxes
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import create_device
@@ -115,6 +116,28 @@ async def test_it_is_erased_once_more_and_then_forgotten() -> None:
             await world.look()
             await asyncio.sleep(0.005)
     assert world.boxes.erased == ["acme/103", "acme/103"]
+
+
+async def test_what_a_call_leaves_after_the_removal_goes_when_the_call_ends(world: World) -> None:
+    triggers = Triggers(world.erasure.is_due)
+    with triggers.listening(world.node):
+        triggers.take_lost_sight()
+
+        def ended(key: str) -> frozenset[tuple[str, str]]:
+            world.node.emit("UserEvent", UserEvent="CallPath", Org="acme", To=key)
+            return triggers.take_ended()
+
+        assert ended("103") == frozenset(), "nothing of it is gone"
+        await delete_extension(world.store, BY, ACME_103)
+        await world.look()
+        assert ended("102") == frozenset() and not triggers.woken
+        revision = await world.store.revision()
+        await world.erasure.look(revision, ended("103"))
+        assert triggers.woken
+    assert world.boxes.erased == ["acme/103", "acme/103"]
+    await world.look()
+    assert world.boxes.erased == ["acme/103", "acme/103"], "the last time is later, however many calls end"
+    assert await world.left() == 1
 
 
 async def test_a_restart_forgets_nothing(world: World) -> None:
