@@ -1,8 +1,7 @@
-"""Rules of the call path that need no call: keys nobody may have, and a graph without dead ends."""
+"""Rules of the call path that need no call: keys nobody may have."""
 
 from __future__ import annotations
 
-from control_plane.callpath.graph import GRAPH, End
 from control_plane.domain.regions import REGIONS
 
 
@@ -16,18 +15,3 @@ def key_problem(key: str) -> str | None:
         if key in region.emergency:
             return f"{key} is an emergency number in {region.code}; choose another key"
     return None
-
-
-def dead_ends() -> tuple[str, ...]:
-    """Nodes from which no end can be reached, or that nothing leads to (entries aside); empty when sound."""
-    ends: set[str] = set()
-    while True:
-        more = {
-            node.id
-            for node in GRAPH.values()
-            if node.id not in ends and any(isinstance(t, End) or t in ends for t in node.outcomes.values())
-        }
-        if not more:
-            break
-        ends |= more
-    return tuple(sorted(set(GRAPH) - ends))

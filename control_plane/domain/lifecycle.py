@@ -273,12 +273,12 @@ def _no_transition(number: PhoneNumber, state: State, event: Event) -> str:
     targets = {t.target for t in TRANSITIONS if t.event is event and t.target is not t.source}
     rule = f" ({_RULES[event]})" if event in _RULES else ""
     if state in targets:
-        return f"{number.e164} cannot be {_DONE[event]}: it is {_shown(number, state)} already{rule}."
+        return f"{number.e164} cannot be {_DONE[event]}: it is {_shown(state)} already{rule}."
     first = " and then ".join(_said(number, step) for step in _way(state, event)) or "there is no way there"
-    return f"{number.e164} is {_shown(number, state)} and cannot be {_DONE[event]}{rule}: {first} first."
+    return f"{number.e164} is {_shown(state)} and cannot be {_DONE[event]}{rule}: {first} first."
 
 
-def _shown(number: PhoneNumber, state: State) -> str:
+def _shown(state: State) -> str:
     status = state.status.value.upper()
     if state.pending_to is not None:
         return f"{status} (becoming {state.pending_to.value.upper()})"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
 import annotated_types
@@ -159,8 +158,3 @@ def _range(name: str, context: Mapping[str, Any]) -> str:
     if "ge" in context:
         return f"must be at least {context['ge']}"
     return f"must be at most {context['le']}"
-
-
-def choices(kinds: type[Enum]) -> str:
-    """The values of an enumeration, for a message."""
-    return ", ".join(str(kind.value) for kind in kinds)

@@ -34,12 +34,7 @@ def inbox(node: NodeUnderTest) -> Iterator[Inbox]:
 
 
 @pytest.fixture(scope="module")
-def plane(
-    node: NodeUnderTest,
-    engine: Engine,
-    inbox: Inbox,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Plane]:
+def plane(node: NodeUnderTest, engine: Engine, inbox: Inbox) -> Iterator[Plane]:
     """A control plane with a database of its own beside the session's node."""
     changes = {"smtp_host": "127.0.0.1", "smtp_port": inbox.port, "smtp_starttls": False}
     plane = Plane(node, engine, Wiring(node.lab.settings.model_copy(update=changes), node.lab.secrets))

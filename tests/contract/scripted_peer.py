@@ -21,7 +21,6 @@ class Connection:
         self.number = number
         self._writer = writer
         self.actions: list[Action] = []
-        self.sent_bytes = 0
         self.ended = False
         self.bytes_left: int | None = None
         """When set: this many bytes are sent yet, then the connection ends."""
@@ -32,7 +31,6 @@ class Connection:
             data = data[: self.bytes_left]
             self.bytes_left -= len(data)
         self._writer.write(data)
-        self.sent_bytes += len(data)
         await self._writer.drain()
         if self.bytes_left == 0:
             self.close()

@@ -63,7 +63,6 @@ class PhoneCall:
         self.started_at: float = event["at"]
         self.ringing_at: float | None = None
         self.answered_at: float | None = None
-        self.ended_at: float | None = None
         self._heard: Path | None = None
         self._recorded: set[str] = set()
         if event["text"]:
@@ -298,7 +297,7 @@ class PhoneCall:
             case CallState.CONFIRMED if self.answered_at is None:
                 self.answered_at = at
             case CallState.DISCONNECTED:
-                self.ended_at, self.has_audio = at, False
+                self.has_audio = False
 
     def responses(self) -> tuple[int, ...]:
         """Status codes received for the call so far, in order: 100, 180, 200 ..."""

@@ -77,11 +77,6 @@ class Catalogue:
             if unknown := family.supports - set(FEATURES):
                 raise ValueError(f"{family.id}: no such feature: {sorted(unknown)}")
 
-    @property
-    def vendors(self) -> tuple[str, ...]:
-        """In alphabetical order."""
-        return tuple(sorted({family.vendor for family in self.families}))
-
     def model(self, name: str) -> CatalogueModel:
         """The model of this name.
 

@@ -31,13 +31,6 @@ class Picture(StrEnum):
     TERMINAL = "terminal"
 
 
-CONTENT_TYPES = {
-    Picture.SVG: "image/svg+xml",
-    Picture.PNG: "image/png",
-    Picture.TERMINAL: "text/plain; charset=utf-8",
-}
-
-
 def link_for(family: Family, address: str) -> str:
     """What a person taps or scans: opens the softphone where it has a scheme of its own, else the address.
 
