@@ -16,11 +16,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from provisioning_server.certificates import Identity
+from provisioning_server.files import PublishedFile
 from provisioning_server.guard import Guard, network_of
 from provisioning_server.journal import Fetch, Journal
 from provisioning_server.login import BasicLogin, DigestLogin, Logins, Verdict
 from provisioning_server.names import Area, Asked, mac_of, spellings
-from provisioning_server.store import Credential, Device, PublishedFile, PublishedStore
+from provisioning_server.store import Credential, Device, PublishedStore
 
 logger = logging.getLogger(__name__)
 

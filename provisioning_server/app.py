@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from provisioning_server.access import Access, Decision, Outcome, Request, Scheme, noted, source_network
 from provisioning_server.errors import JournalUnavailable, StoreUnavailable
+from provisioning_server.files import PublishedFile
 from provisioning_server.guard import Guard, network_of
 from provisioning_server.journal import Journal, printable
 from provisioning_server.login import Logins, parse
 from provisioning_server.names import Area, Asked, asked_for, masked
-from provisioning_server.store import PublishedFile, PublishedStore
+from provisioning_server.store import PublishedStore
 from provisioning_server.uploads import Inbox
 
 logger = logging.getLogger(__name__)

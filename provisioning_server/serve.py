@@ -21,12 +21,13 @@ from provisioning_server.app import Application, Context
 from provisioning_server.certificates import CA_FILE, Certificates
 from provisioning_server.connections import HttpListener, Places
 from provisioning_server.errors import ServerError, StoreUnavailable
+from provisioning_server.files import PublishedFile, published_file
 from provisioning_server.guard import Guard
 from provisioning_server.journal import Journal
 from provisioning_server.login import Logins
 from provisioning_server.pnp import Responder
 from provisioning_server.settings import PREFIX, Settings
-from provisioning_server.store import PublishedFile, PublishedStore, published_file
+from provisioning_server.store import PublishedStore
 from provisioning_server.tftp import TftpServer
 from provisioning_server.uploads import Inbox
 

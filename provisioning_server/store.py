@@ -11,13 +11,13 @@ import json
 import logging
 import re
 import sqlite3
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from provisioning_server.errors import StoreUnavailable
+from provisioning_server.files import FileCache, PublishedFile, published_file
 from provisioning_server.settings import Network
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ CACHED_BYTES = 128 * 1024 * 1024
 CACHED_DEVICES = 100_000
 _BUSY_S = 0.2
 """A writer in WAL mode never makes a reader wait; one that is not in WAL mode does, for its commit."""
-_FILE_OVERHEAD = 600
-"""Bytes a cached file takes besides its content."""
 _DEVICES = (
     "SELECT mac, vendor, state, auth, allowed, plain, certificate, window_id, window_until, user_agent,"
     " version, user, ha1, ha1_sha256, user_previous, ha1_previous, ha1_sha256_previous FROM devices"
@@ -76,18 +74,6 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedFile:
-    """A file, with the header fields that belong to it ready to be sent."""
-
-    name: str
-    content: bytes
-    etag: str
-    secret: bool
-    bootstrap: bool
-    headers: tuple[tuple[bytes, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Link:
     """A link that works once."""
 
@@ -108,8 +94,7 @@ class PublishedStore:
         self._meta: dict[str, str] = {}
         self._by_token: dict[str, Device] = {}
         self._by_mac: dict[str, Device] = {}
-        self._files: OrderedDict[tuple[str, bool, str], PublishedFile] = OrderedDict()
-        self._bytes = 0
+        self._files = FileCache(CACHED_BYTES)
 
     def close(self) -> None:
         """Forget everything and close the file."""
@@ -177,12 +162,11 @@ class PublishedStore:
         key = (mac, bootstrap, name)
         known = self._files.get(key)
         if known is not None:
-            self._files.move_to_end(key)
             return known
         row = self._one(_FILE_1 if self._meta.get("schema") == "1" else _FILE, mac, bootstrap, name)
         if row is None or row[1] is None:  # what it is to share is gone: somebody was at the store
             return None
-        return self._kept_file(key, published_file(*row))
+        return self._files.keep(key, published_file(*row))
 
     def link(self, digest: str) -> Link | None:
         """The link whose token has this SHA-256."""
@@ -208,7 +192,6 @@ class PublishedStore:
         self._by_token.clear()
         self._by_mac.clear()
         self._files.clear()
-        self._bytes = 0
 
     def _one(self, statement: str, *values: str | bool) -> tuple[Any, ...] | None:
         if self._connection is None:
@@ -225,31 +208,6 @@ class PublishedStore:
             self._by_token.clear()
         device = _device(row)
         return self._by_mac.setdefault(device.mac, device)
-
-    def _kept_file(self, key: tuple[str, bool, str], file: PublishedFile) -> PublishedFile:
-        self._files[key] = file
-        self._bytes += len(file.content) + _FILE_OVERHEAD
-        while self._bytes > CACHED_BYTES and len(self._files) > 1:
-            _, gone = self._files.popitem(last=False)
-            self._bytes -= len(gone.content) + _FILE_OVERHEAD
-        return file
-
-
-def published_file(
-    name: str, content: bytes, content_type: str, etag: str, secret: int = 0, bootstrap: int = 0
-) -> PublishedFile:
-    """A file with its header fields; what could break out of a header field is left out."""
-    headers = (
-        (b"content-type", _field(content_type)),
-        (b"etag", b'"' + _field(etag) + b'"'),
-        (b"content-length", str(len(content)).encode()),
-        (b"accept-ranges", b"bytes"),
-    )
-    return PublishedFile(name, content, etag, bool(secret), bool(bootstrap), headers)
-
-
-def _field(text: str) -> bytes:
-    return "".join(char for char in text if " " <= char <= "~" and char != '"').encode()
 
 
 def _device(row: tuple[Any, ...]) -> Device:

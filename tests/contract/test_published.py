@@ -217,6 +217,27 @@ async def test_a_store_of_the_schema_before_is_taken_over_with_all_it_holds(tmp_
     await again.close()
 
 
+async def test_what_devices_have_alike_is_once_in_the_memory_of_who_serves_it(
+    file: tuple[PublishedFile, Path],
+) -> None:
+    published, path = file
+    await published.replace({MAC: publication(), OTHER: publication(OTHER, b"own = y\n", token="c" * 64)})
+    server = ReadStore(path)
+    server.refresh()
+    one, other = (server.file(mac, "directory.xml") for mac in (MAC, OTHER))
+    assert one is not None and other is not None
+    assert one.content is other.content
+    own = server.file(OTHER, f"{OTHER}.cfg")
+    assert own is not None and own.content == b"own = y\n"
+    directory = b"<directory/>"
+    await published.replace({MAC: publication(directory=directory)})
+    server.refresh()
+    changed, same = (server.file(mac, "directory.xml") for mac in (MAC, OTHER))
+    assert changed is not None and same is not None
+    assert (changed.content, same.content) == (directory, DIRECTORY)
+    server.close()
+
+
 async def test_the_file_is_for_its_owner_and_a_reader_never_waits(file: tuple[PublishedFile, Path]) -> None:
     published, path = file
     await published.replace({MAC: publication()})
