@@ -1,1 +1,1 @@
-"""HTML edge over the service functions."""
+"""The HTML edge over the service functions; empty as yet."""
