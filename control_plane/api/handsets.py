@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Response
 
 from control_plane.api import documents
-from control_plane.api.context import Creating, Ports, Writing, etag
+from control_plane.api.context import Creating, Ports, Viewing, Writing, etag
 from control_plane.api.handset_schemas import (
     FileContentOut,
     FileOut,
@@ -71,7 +71,7 @@ async def create_handset(write: Creating, org: str, body: Annotated[HandsetIn, B
 
 @handsets.post("/import", response_model=HandsetListOut, responses=documents.ACT)
 async def import_handsets(
-    write: Creating, org: str, body: Annotated[HandsetListIn, Body()]
+    write: Creating, viewing: Viewing, org: str, body: Annotated[HandsetListIn, Body()]
 ) -> HandsetListOut:
     """Set up the handsets of a list, with a report for each line.
 
@@ -84,6 +84,7 @@ async def import_handsets(
         body["csv"],
         dry_run=body.get("dry_run", False),
         partial=body.get("partial", False),
+        sees=viewing[1].sees,
     )
     await write.changed()
     return HandsetListOut(

@@ -25,7 +25,7 @@ from fastapi.routing import APIRoute
 from control_plane.api.caller import caller_of
 from control_plane.api.context import Ports
 from control_plane.domain.accounts import Scope
-from control_plane.errors import Forbidden
+from control_plane.errors import Forbidden, InvalidField
 from control_plane.service.rights import Caller, Position, View
 from control_plane.service.task_view import require_seen
 from control_plane.service.undo import find_entry
@@ -310,11 +310,27 @@ async def authorise(request: Request, ports: Ports) -> None:
     elif names and not caller.sees_everything:
         View(caller, (await ports.store.snapshot()).model).require(names)
     _require_allowed(caller, rule)
+    if caller.org is not None:
+        await _require_own_site(request, View(caller, (await ports.store.snapshot()).model))
     if caller.position in rule.own and request.path_params.get("account") != caller.name:
         raise Forbidden(f"A {caller.position} may do this to the own account only.")
     allowed = rule.fields.get(caller.position)
     if allowed is not None:
         _require_fields(await request.json(), allowed)
+
+
+async def _require_own_site(request: Request, view: View) -> None:
+    """Nothing, when a body names no site, or one that the caller sees.
+
+    Raises: InvalidField, the same for a site that strangers are at as for one that is not there.
+    """
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        return  # no body, or none that an endpoint takes
+    site = body.get("site") if isinstance(body, dict) else None
+    if isinstance(site, str) and not view.sees_site(site):
+        raise InvalidField("site", f"you have nothing at a site {site!r}: choose one you have")
 
 
 def _number(text: str) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from control_plane.domain.entities import Site
 from control_plane.domain.extension import Device, DeviceKind, Transport
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
@@ -44,19 +45,32 @@ class HandsetLine:
 HandsetReport = ImportReport[HandsetLine]
 
 
+def everywhere(_: Site) -> bool:
+    """Of who sees every site."""
+    return True
+
+
 async def import_handsets(
-    store: Store, by: By, org: str, text: str, *, dry_run: bool, partial: bool = False
+    store: Store,
+    by: By,
+    org: str,
+    text: str,
+    *,
+    dry_run: bool,
+    partial: bool = False,
+    sees: Callable[[Site], bool] = everywhere,
 ) -> HandsetReport:
     """Set up the handsets of a list for an organisation, with a report for each line.
 
     `text` is CSV with COLUMNS; a softphone has no MAC and must have its extension. A line never logs another
-    handset out. With a refused line nothing is written, unless `partial` asks for the others.
+    handset out; a site that who asks does not see is none. With a refused line nothing is written, unless
+    `partial` asks for the others.
     Raises: UnknownEntity, IllegalTransition, InvalidField (the text is no such list).
     """
     rows = tuple(_rows(text))
     async with store.transaction(by.actor) as tx:
         require_tenant(tx.model, org)
-        listed = _Listed(tx.model, org)
+        listed = _Listed(tx.model, org, sees)
         report = ImportReport(tuple(listed.line(line, row) for line, row in rows))
         if dry_run or (report.count(LineOutcome.REFUSED) and not partial):
             return report
@@ -93,8 +107,8 @@ class _Listed:
     `made` are the handsets of the good lines, with the devices they log in as.
     """
 
-    def __init__(self, model: Model, org: str) -> None:
-        self._model, self._org = model, org
+    def __init__(self, model: Model, org: str, sees: Callable[[Site], bool]) -> None:
+        self._model, self._org, self._sees = model, org, sees
         self.made: list[tuple[Handset, Device | None]] = []
         self._first_on: dict[object, int] = {}
         own = [handset for handset in model.handsets.values() if handset.org == org]
@@ -121,7 +135,7 @@ class _Listed:
         given = {"mac": row["mac"], "model": row["model"], "site": row["site"]}
         handset = new_handset({**given, "org": self._org, "name": row["label"]})
         site = self._model.sites.get(handset.site)
-        if site is None:
+        if site is None or not self._sees(site):
             raise InvalidField("site", f"there is no site {handset.site}")
         handset = first_neutral_line(handset, site)
         found = replace(found, mac=None if softphone else handset.mac, extension=row["extension"] or None)

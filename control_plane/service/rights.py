@@ -134,6 +134,11 @@ class View:
             case _:
                 return False
 
+    def sees_site(self, site: str) -> bool:
+        """Whether there is a site of this id for the caller."""
+        found = self._model.sites.get(site)
+        return found is not None and self.sees(found)
+
     def require(self, names: Mapping[str, str]) -> None:
         """Nothing, when everything an address names is there for the caller.
 

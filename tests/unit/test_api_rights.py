@@ -456,6 +456,30 @@ async def test_an_id_that_a_stranger_has_is_answered_like_a_free_one(world: Worl
     assert (chosen.status_code, chosen.json()["id"]) == (201, "free")
 
 
+@pytest.mark.parametrize(
+    "name", ["create_extension", "create_handset", "create_call_group", "create_main_number", "patch_handset"]
+)
+async def test_a_site_of_strangers_is_answered_like_none(world: World, name: str) -> None:
+    told = []
+    for site in (OTHER["site"], "nowhere"):
+        body = BODIES.get(name, {}) | {"site": site}
+        answer = await world.ask(caller(Position.OCCUPIER_ADMIN), OPERATIONS[name], OWN, body)
+        told.append((answer.status_code, answer.text.replace(site, "SITE")))
+    assert told[0] == told[1]
+    assert told[0][0] == 422 and "you have nothing at a site" in told[0][1]
+
+
+async def test_a_site_of_strangers_in_a_list_is_answered_like_none(world: World) -> None:
+    told = []
+    for site in (OTHER["site"], "nowhere"):
+        body = {"csv": f"805ec0aabbcd,T54W,{site},Lobby,\n"}
+        operation = OPERATIONS["import_handsets"]
+        answer = await world.ask(caller(Position.OCCUPIER_ADMIN), operation, OWN, body)
+        told.append((answer.status_code, answer.text.replace(site, "SITE")))
+    assert told[0] == told[1]
+    assert "there is no site SITE" in told[0][1]
+
+
 async def test_whether_strangers_have_accounts_cannot_be_asked_for_many(world: World) -> None:
     tenant, operation = caller(Position.OCCUPIER_ADMIN), OPERATIONS["create_account"]
     taken = BODIES["create_account"] | {"email": OTHER["account"]}
