@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from control_plane.adapters.phones import Engine
@@ -70,7 +70,7 @@ class Plane:
     def extension(self, org: str, key: str) -> Extension:
         return self.node.run(self.store.snapshot()).model.extensions[org, key]
 
-    def until(self, condition: Any, what: str, deadline_s: float = 15.0) -> None:
+    def until(self, condition: Callable[[], bool], what: str, deadline_s: float = 15.0) -> None:
         self._engine.poll_until(condition, deadline_s, what)
 
     def settled(self) -> None:

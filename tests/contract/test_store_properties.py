@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -212,21 +213,24 @@ async def carry_out(store: SqlStore, oracle: Oracle, write: Write) -> None:
         oracle.commit(after)
 
 
+E = TypeVar("E", bound=Entity)
+
+
 def model_of(contents: Contents) -> Model:
-    by_class: dict[type[Entity], list[Entity]] = {}
-    for entity in contents.values():
-        by_class.setdefault(type(entity), []).append(entity)
+    def those(kind: type[E]) -> list[E]:
+        return [entity for entity in contents.values() if isinstance(entity, kind)]
+
     return Model.of(
-        organisations=by_class.get(Organisation, []),  # type: ignore[arg-type]
-        sites=by_class.get(Site, []),  # type: ignore[arg-type]
-        occupancies=by_class.get(Occupancy, []),  # type: ignore[arg-type]
-        people=by_class.get(Person, []),  # type: ignore[arg-type]
-        numbers=by_class.get(PhoneNumber, []),  # type: ignore[arg-type]
-        extensions=by_class.get(Extension, []),  # type: ignore[arg-type]
-        devices=by_class.get(Device, []),  # type: ignore[arg-type]
-        trunks=by_class.get(Trunk, []),  # type: ignore[arg-type]
-        call_groups=by_class.get(CallGroup, []),  # type: ignore[arg-type]
-        main_numbers=by_class.get(MainNumber, []),  # type: ignore[arg-type]
+        organisations=those(Organisation),
+        sites=those(Site),
+        occupancies=those(Occupancy),
+        people=those(Person),
+        numbers=those(PhoneNumber),
+        extensions=those(Extension),
+        devices=those(Device),
+        trunks=those(Trunk),
+        call_groups=those(CallGroup),
+        main_numbers=those(MainNumber),
     )
 
 

@@ -104,8 +104,12 @@ def _change(text: str) -> tuple[int, ...]:
     return int(month), week, int(weekday) % 7, int(time.partition(":")[0])
 
 
-def _clock(values: Mapping[str, str]) -> tuple[tuple[int, int], tuple[tuple[int, ...], ...] | None]:
-    sign, hours, minutes = re.fullmatch(r"GMT([+-])(\d\d):(\d\d)", values["Time_Zone"]).groups()  # type: ignore[union-attr]
+def _clock(
+    values: Mapping[str, str],
+) -> tuple[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]] | None]:
+    zone = re.fullmatch(r"GMT([+-])(\d\d):(\d\d)", values["Time_Zone"])
+    assert zone is not None
+    sign, hours, minutes = zone.groups()
     offset = (int(hours) * 3600 + int(minutes) * 60) * (-1 if sign == "-" else 1)
     if values["Daylight_Saving_Time_Enable"] == "No":
         return (offset, 0), None
@@ -155,7 +159,7 @@ def read(files: Files, setup: HandsetSetup) -> Told:
         password=where.password,
         interval_s=int(values["Resync_Periodic"]),
         zone=zone,
-        clock_changes=changes,  # type: ignore[arg-type]
+        clock_changes=changes,
         tones=country(_tone(values["Dial_Tone"])[0], busy, cadence),
         ntp=tuple(filter(None, (values["Primary_NTP_Server"], values["Secondary_NTP_Server"]))),
         admin_password=values["Admin_Password"],

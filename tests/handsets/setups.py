@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -70,7 +71,7 @@ secrets = st.from_regex(r"H[A-Za-z0-9]{16,24}", fullmatch=True).map(SecretStr)
 patterns = st.from_regex(r"(?:[0-9*#+X]|\[[0-4]-[4-9]\]|\[1357\]){1,6}\.?", fullmatch=True)
 
 
-def line(index: int = 1, **changes: object) -> LineSetup:
+def line(index: int = 1, **changes: Any) -> LineSetup:
     """A line that uses everything."""
     plain = LineSetup(
         index=index,
@@ -86,10 +87,10 @@ def line(index: int = 1, **changes: object) -> LineSetup:
         voicemail_code="*97",
         mwi=True,
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)
 
 
-def server(**changes: object) -> Server:
+def server(**changes: Any) -> Server:
     """Where it fetches."""
     plain = Server(
         url="https://prov.example.com/p/0f1e2d3c4b5a69788796a5b4c3d2e1f0/",
@@ -99,10 +100,10 @@ def server(**changes: object) -> Server:
         password=SecretStr("HttpPassword0000000000"),
         ca_pem=CA_PEM,
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)
 
 
-def full_setup(model: CatalogueModel, **changes: object) -> HandsetSetup:
+def full_setup(model: CatalogueModel, **changes: Any) -> HandsetSetup:
     """A set-up that uses everything the model has room for."""
     keys = (
         KeySetup(1, KeyKind.LINE, "", "Anna"),
@@ -131,7 +132,7 @@ def full_setup(model: CatalogueModel, **changes: object) -> HandsetSetup:
         stun_server="stun.example.com:3478",
         sequence=7,
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)
 
 
 @st.composite

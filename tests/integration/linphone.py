@@ -33,15 +33,10 @@ def why_not() -> str:
         return ""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return f"{PROGRAM} is not installed: 'sudo apt-get install {PACKAGE}' on a Debian that has it"
-    quiet = {
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.DEVNULL,
-        "check": False,
-        "timeout": _INSTALL_S,
-    }
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update"], env=env, **quiet)  # type: ignore[call-overload]
-    subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", PACKAGE], env=env, **quiet)  # type: ignore[call-overload]
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", PACKAGE]):
+        quiet, command = subprocess.DEVNULL, ["apt-get", *arguments]
+        subprocess.run(command, env=env, stdout=quiet, stderr=quiet, check=False, timeout=_INSTALL_S)
     if shutil.which(PROGRAM) is not None:
         return ""
     return f"apt-get has no {PACKAGE} here: it is in Debian 12"

@@ -9,6 +9,7 @@ import sys
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,8 +44,8 @@ def make_phone(phone_engine: Engine) -> Iterator[MakePhone]:
     """Phones that are closed after the test."""
     phones: list[Phone] = []
 
-    def make(name: str, **settings: object) -> Phone:
-        account = SipAccount(sip_user=name, local_address=ADDRESS, **settings)  # type: ignore[arg-type]
+    def make(name: str, **settings: Any) -> Phone:
+        account = SipAccount(sip_user=name, local_address=ADDRESS, **settings)
         phones.append(Phone(phone_engine, account))
         return phones[-1]
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,15 +100,15 @@ def make_phone(phone_engine: Engine, node: RunningLab) -> Iterator[MakePhone]:
     settings = node.settings
     with ExitStack() as phones:
 
-        def make(name: str, **changes: object) -> Phone:
-            values: dict[str, object] = {
+        def make(name: str, **changes: Any) -> Phone:
+            values: dict[str, Any] = {
                 "sip_user": name,
                 "sip_password": PASSWORD,
                 "host": settings.sip_address,
                 "port": settings.sip_tls_port if changes.get("transport") == "tls" else settings.sip_port,
                 "local_address": "127.0.40.2",
             }
-            account = SipAccount(**(values | changes))  # type: ignore[arg-type]
+            account = SipAccount(**(values | changes))
             return phones.enter_context(Phone(phone_engine, account))
 
         yield make

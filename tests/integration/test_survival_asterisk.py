@@ -19,6 +19,7 @@ import pytest
 
 from control_plane.apply.holdings import read_holdings
 from control_plane.domain.entities import Entity
+from control_plane.domain.extension import Device, Extension
 from control_plane.ports import EntityKind
 from control_plane.render.units import DIALPLAN_FILE
 from control_plane.service.bulk import NewExtension, put_extensions
@@ -84,10 +85,11 @@ def write(stack: Stack, *, put: list[Entity] | None = None, delete: list[Entity]
             for entity in put or []:
                 tx.put(entity)
             for entity in reversed(delete or []):
-                if hasattr(entity, "extension"):
-                    tx.delete(EntityKind.DEVICE, (entity.id,))  # type: ignore[attr-defined]
+                if isinstance(entity, Device):
+                    tx.delete(EntityKind.DEVICE, (entity.id,))
                 else:
-                    tx.delete(EntityKind.EXTENSION, (entity.org, entity.key))  # type: ignore[attr-defined]
+                    assert isinstance(entity, Extension)
+                    tx.delete(EntityKind.EXTENSION, (entity.org, entity.key))
 
     asyncio.run(transaction())
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,8 @@ BOOTSTRAP = {
 
 
 def enrolling(**more: object) -> Entry:
-    given = {"window_id": "window-1", "window_until": SOON, "files": BOOTSTRAP} | more
-    return Entry(OTHER, **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"window_id": "window-1", "window_until": SOON, "files": BOOTSTRAP} | more
+    return Entry(OTHER, **given)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -83,10 +84,10 @@ def test_each_region_knows_how_its_numbers_are_dialled_inside() -> None:
 NUMBERS = {"GB": LONDON, "US": "+12125550100", "SG": "+6561000100", "AU": "+61291234567"}
 
 
-def entry(e164: str, **values: object) -> Entry:
+def entry(e164: str, **values: Any) -> Entry:
     """An entry of a list, with what a test does not say left plain."""
     plain = Entry(e164, e164, NumberStatus.AVAILABLE.value, False, None, "hq", False, "", "")
-    return plain._replace(**values)  # type: ignore[arg-type]
+    return plain._replace(**values)
 
 
 def test_filters_add_up_and_statuses_are_those_of_the_unfiltered_list() -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,9 +24,9 @@ ID = "s0123456789a"
 NAMES = sorted(SOFTPHONES)
 
 
-def full(name: str, **changes: object) -> HandsetSetup:
+def full(name: str, **changes: Any) -> HandsetSetup:
     phone = SOFTPHONES[name]
-    return phone.fit(replace(full_setup(CATALOGUE.model(phone.model)), mac=ID, **changes))  # type: ignore[arg-type]
+    return phone.fit(replace(full_setup(CATALOGUE.model(phone.model)), mac=ID, **changes))
 
 
 def wrong(name: str, setup: HandsetSetup) -> list[str]:
