@@ -3,6 +3,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests with a real Asterisk mostly wait for phones, so two run side by side, each with labs of its own.
 TEST_PROCESSES ?= 2
+# Tests start a process for each phone, command and server; without this each would compile the source anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run down status test check lint unit bench docs format clean distclean
 
