@@ -315,6 +315,10 @@ async def test_the_audit_tells_who_changed_what_with_secrets_masked(api: Api) ->
     assert older["next"] is None
 
 
+FILES = {"export.csv": "text/csv", "{upload}": "text/plain"}
+"""The last part of addresses that answer a file -> what kind of."""
+
+
 async def test_the_document_is_open_and_every_operation_tells_its_errors(api: Api) -> None:
     response = await api.client.get("/openapi.json", headers={"Authorization": ""})
     paths = response.json()["paths"]
@@ -325,7 +329,7 @@ async def test_the_document_is_open_and_every_operation_tells_its_errors(api: Ap
             assert method != "patch" or {"404", "409", "412", "422"} <= codes
             for code, described in operation["responses"].items():
                 kinds = set(described.get("content", {}))
-                fine = {"text/csv"} if path.endswith(".csv") else {"application/json"}
+                fine = {FILES.get(path.rpartition("/")[2], "application/json")}
                 assert kinds <= ({"application/problem+json"} if code >= "400" else fine)
 
 
