@@ -1,4 +1,4 @@
-"""Connections: one writer and a few readers to an SQLite file or a PostgreSQL server, and their errors.
+"""Connections: one writer and a few readers to an SQLite file or a PostgreSQL server.
 
 SQLite runs in WAL mode with synchronous=FULL: a commit that returned is on the disk, and readers never
 wait for the writer (sqlite.org/wal.html, sqlite.org/pragma.html#pragma_synchronous).
@@ -10,35 +10,22 @@ import asyncio
 import json
 import math
 import os
-import sqlite3
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    InterfaceError,
-    SQLAlchemyError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from control_plane.errors import Conflict, StoreBusy, StoreError, StoreUnusable
+from control_plane.errors import StoreBusy, StoreUnusable
+from control_plane.store.failures import busy, translated
 
 BUSY_TIMEOUT_S: Final = 5.0
 READERS: Final = 4
 """SQLite readers are threads; the model is read from memory, so that few are enough."""
-
-_BUSY_CODES: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_BROKEN_CODES: Final = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
-_PG_BUSY_STATES: Final = {"55P03", "40001", "40P01", "57014"}
-"""lock_not_available, serialization_failure, deadlock_detected, query_canceled (statement time-out)."""
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -187,7 +174,7 @@ class Database:
             async with asyncio.timeout(self._busy_timeout_s):
                 await self._turn.acquire()
         except TimeoutError:
-            raise _busy(self.name) from None
+            raise busy(self.name) from None
         try:
             writing = Writing(self._writer, self._write_threads)
             try:
@@ -326,59 +313,3 @@ def _engine(url: URL, **options: Any) -> Engine:
 def _from_json(text: str) -> Any:
     """Most lists of a model are empty, and there are tens of thousands."""
     return [] if text == "[]" else json.loads(text)
-
-
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Errors of the database `name` become those of this program.
-
-    The causes of integrity and data errors are dropped: PostgreSQL and its driver quote values, passwords
-    included, in them.
-    """
-    try:
-        yield
-    except IntegrityError:
-        raise Conflict(
-            "The change breaks a rule of the database that was not checked before; nothing was written."
-        ) from None
-    except PoolTimeout as exc:
-        raise _busy(name) from exc
-    except DBAPIError as exc:
-        if exc.connection_invalidated:
-            raise StoreError(
-                f"The connection to the database {name} was lost, and a change under way may or may not be "
-                "kept: look before trying again."
-            ) from exc
-        if isinstance(exc, DataError | InterfaceError):
-            raise StoreError(f"The database {name} does not take a value it was given.") from None
-        raise _translation(exc, name) from exc
-    except SQLAlchemyError as exc:
-        raise StoreError(f"The database {name} could not do it ({type(exc).__name__}).") from exc
-
-
-def _translation(error: DBAPIError, name: str) -> StoreError:
-    cause = error.orig
-    state = getattr(cause, "sqlstate", "")
-    if state in _PG_BUSY_STATES:
-        return _busy(name)
-    if state is None:  # psycopg had nobody to talk to
-        why = str(cause).split("\n", 1)[0]
-        return StoreUnusable(
-            f"The database {name} cannot be reached ({why}): start it, or correct its address."
-        )
-    # The low byte is the primary result code (sqlite.org/rescode.html).
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code in _BUSY_CODES:
-        return _busy(name)
-    if code in _BROKEN_CODES:
-        return StoreUnusable(
-            f"{name} is not a database or is damaged: move it away and restore the last backup, "
-            "or start with an empty one."
-        )
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return StoreUnusable(f"The database {name} cannot be written: free space on its disk and check it.")
-    return StoreUnusable(f"The database {name} cannot be used: {cause}.")
-
-
-def _busy(name: str) -> StoreBusy:
-    return StoreBusy(f"Another writer holds the database {name}; try again.")
