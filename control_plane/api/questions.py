@@ -14,7 +14,7 @@ from control_plane.api.caller import Calling
 from control_plane.api.context import Creating, Ports
 from control_plane.callpath.explain import Behaviour, Circumstances
 from control_plane.domain.entities import Key, Slug
-from control_plane.ports import AuditEntry, AuditFilter, EntityKind
+from control_plane.ports import ID_MAX, AuditEntry, AuditFilter, EntityKind
 from control_plane.service.explaining import Question, explain_call
 from control_plane.service.undo import undo
 
@@ -195,7 +195,7 @@ async def list_audit(
         Query(max_length=100, description='Only changes of this field, such as "forwarding".'),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Entries per page.")] = 50,
-    before: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+    before: Annotated[int, Query(ge=0, le=ID_MAX, description="`next` of the page before.")] = 0,
 ) -> AuditPage:
     """Who changed what, newest first; secrets are masked."""
     if not caller.sees_everything:
@@ -230,7 +230,7 @@ class UndoOut(BaseModel):
 async def undo_change(
     write: Creating,
     caller: Calling,
-    entry: Annotated[int, Path(ge=1, le=2**53)],
+    entry: Annotated[int, Path(ge=1, le=ID_MAX)],
     dry_run: Annotated[bool, Query(description="Only say what would be done.")] = False,
 ) -> dict[str, Any]:
     """Undo one change, as a new change by the rules of any other; refused when it was changed since."""

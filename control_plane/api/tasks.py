@@ -12,6 +12,7 @@ from control_plane.api.context import ApiPorts, Ports
 from control_plane.api.task_schemas import TaskOut, TaskPage
 from control_plane.domain.model import Model
 from control_plane.plan.tasks import Subject, Task, TaskFilter, TaskKind, TaskState
+from control_plane.ports import ID_MAX
 from control_plane.service import leaving
 from control_plane.service import tasks as use_cases
 from control_plane.service.rights import Caller
@@ -20,7 +21,7 @@ from control_plane.service.tasks import Nodes
 from control_plane.service.undo import undoing
 from control_plane.service.writing import By
 
-TaskId = Annotated[int, Path(ge=1, le=2**53)]
+TaskId = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -37,7 +38,7 @@ async def list_tasks(
         Query(max_length=100, description='Only tasks about this, such as "extension acme/100".'),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Tasks per page.")] = 50,
-    before: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+    before: Annotated[int, Query(ge=0, le=ID_MAX, description="`next` of the page before.")] = 0,
 ) -> dict[str, Any]:
     """Tasks, newest first, without their steps."""
     thing, _, key = (about or "").partition(" ")

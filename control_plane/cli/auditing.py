@@ -13,7 +13,7 @@ from control_plane.cli.app import group, run
 from control_plane.cli.changing import await_force, say_force
 from control_plane.cli.output import JsonOption, print_json, say, table
 from control_plane.errors import InvalidField
-from control_plane.ports import AuditEntry, AuditFilter, EntityKind
+from control_plane.ports import ID_MAX, AuditEntry, AuditFilter, EntityKind
 from control_plane.service.rights import root
 from control_plane.service.undo import Undone, undo
 
@@ -36,7 +36,9 @@ def audit_log(
     field: Annotated[
         str | None, typer.Option("--field", help="Only changes of this field, such as forwarding.")
     ] = None,
-    before: Annotated[int, typer.Option("--before", min=0, help="Only entries older than this id.")] = 0,
+    before: Annotated[
+        int, typer.Option("--before", min=0, max=ID_MAX, help="Only entries older than this id.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Show who changed what, newest first; secrets are masked."""
@@ -120,7 +122,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, object]:
 
 @audit_app.command("undo")
 def audit_undo(
-    entry: Annotated[int, typer.Argument(metavar="ID", min=1, help="As audit log shows it.")],
+    entry: Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="As audit log shows it.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -12,7 +12,7 @@ from control_plane.cli.app import run
 from control_plane.cli.handsets import MacArgument, handset_app
 from control_plane.cli.output import JsonOption, print_json, say, table
 from control_plane.errors import InvalidField
-from control_plane.ports import Upload
+from control_plane.ports import ID_MAX, Upload
 from control_plane.service.handset_status import written
 from control_plane.service.handsets import require_handset
 from control_plane.service.uploads import shown_upload
@@ -21,7 +21,9 @@ from control_plane.service.uploads import shown_upload
 @handset_app.command("uploads")
 def handset_uploads(
     mac: MacArgument,
-    upload: Annotated[int | None, typer.Argument(metavar="[ID]", help="Print this one.")] = None,
+    upload: Annotated[
+        int | None, typer.Argument(metavar="[ID]", min=1, max=ID_MAX, help="Print this one.")
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove it instead.")] = False,
     as_json: JsonOption = False,
 ) -> None:

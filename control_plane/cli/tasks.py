@@ -15,13 +15,14 @@ from control_plane.cli.app import group, run
 from control_plane.cli.output import JsonOption, facts, print_json, say, table
 from control_plane.cli.pushing import push_now, show_steps
 from control_plane.plan.tasks import TaskFilter, TaskState
+from control_plane.ports import ID_MAX
 from control_plane.service.rights import root
 from control_plane.service.tasks import get_task, list_tasks, require_retriable, task_as_dict
 from control_plane.service.undo import undoing
 
 task_app = group("task")
 
-Id = Annotated[int, typer.Argument(metavar="ID", min=1, help="The number of a task.")]
+Id = Annotated[int, typer.Argument(metavar="ID", min=1, max=ID_MAX, help="The number of a task.")]
 _LOOK_AGAIN_S = 0.2
 RETRY_S = 10.0
 NOBODY_PUSHES = "The control plane does not run: 'wirechief apply' pushes, 'wirechief lab up' starts it."

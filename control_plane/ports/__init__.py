@@ -12,6 +12,7 @@ from control_plane.ports.published import Bound, Fetched, FetchJournal, Publishe
 from control_plane.ports.spool import PhonePins, Recording, Recordings, VoicemailBoxes
 from control_plane.ports.store import (
     ANY_ENTRY,
+    ID_MAX,
     NO_OUTCOMES,
     AuditEntry,
     AuditFilter,
@@ -28,6 +29,7 @@ from control_plane.ports.store import (
 
 __all__ = [
     "ANY_ENTRY",
+    "ID_MAX",
     "NO_OUTCOMES",
     "AmiEvent",
     "AuditEntry",

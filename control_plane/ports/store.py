@@ -103,6 +103,9 @@ class AuditFilter:
 
 ANY_ENTRY = AuditFilter()
 
+ID_MAX = 2**53
+"""Largest id anybody may ask for: what a number in JSON holds exactly, and any database takes."""
+
 
 class Transaction(Protocol):
     """One write transaction: rows, audit entries and one new revision commit together or not at all."""

@@ -68,3 +68,21 @@ def test_every_fault_of_a_node_is_shown(tmp_path: Path) -> None:
     view = LabView(None, None, 4711, None, "", node, {}, "why")
     found = _status_facts(view, Installation(Settings(), load_or_make_secrets(tmp_path)))
     assert (found["fault"], found["problem"]) == ("one\ntwo", "why")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("task", "show"),
+        ("task", "retry"),
+        ("task", "watch"),
+        ("audit", "undo"),
+        ("audit", "log", "--before"),
+        ("handset", "uploads", "805ec0000001"),
+    ],
+)
+def test_an_id_that_no_database_takes_is_refused(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute([*command, "9" * 20]) == 1
+    assert "less than or equal to 9007199254740992" in " ".join(capsys.readouterr().err.split())
