@@ -172,4 +172,3 @@ class Erasure:
                     yield row
         yield f"last/{name}"
         yield f"idle/{name}"
-        yield f"idle/{name}"

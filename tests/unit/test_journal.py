@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from provisioning_server.journal import NAMES_PER_DEVICE, Fetch, Journal
+from provisioning_server.journal import NAMES_PER_DEVICE, ROWS_AT_ONCE, Fetch, Journal
 
 MAC = "805ec0000001"
 OTHER = "805ec0000002"
@@ -78,16 +78,16 @@ async def test_more_than_fit_into_one_statement_are_all_written(tmp_path: Path) 
 
 
 async def test_names_without_end_do_not_fill_the_disk(tmp_path: Path) -> None:
-    """The limit holds within one flush and over several; what is known is still written, others are too."""
-    many = [fetch(f"{number:04}.cfg") for number in range(NAMES_PER_DEVICE + 60)]
+    """What is known is still written, and so are others."""
+    many = [fetch(f"{number:04}.cfg") for number in range(3 * ROWS_AT_ONCE)]
     rows = await written(
-        tmp_path / "journal",
-        many[: NAMES_PER_DEVICE - 1],
-        [*many[:3], many[-1], many[-2], fetch("a.cfg", OTHER)],
-        many,
+        tmp_path / "journal", many[:NAMES_PER_DEVICE], [*many[-3:], many[0], fetch("a.cfg", OTHER)], many
     )
-    mine = [row for row in rows if row["mac"] == MAC]
-    assert len(mine) == NAMES_PER_DEVICE
-    assert mine[-1]["name"] == many[-1].name  # there was room for one, and it came first
-    assert [row["count"] for row in mine[:4]] == [3, 3, 3, 2]
+    mine = {row["name"]: row["count"] for row in rows if row["mac"] == MAC}
+    assert mine == {each.name: 2 for each in many[:NAMES_PER_DEVICE]} | {many[0].name: 3}
     assert [row["name"] for row in rows if row["mac"] == OTHER] == ["a.cfg"]
+
+
+async def test_a_flood_of_names_in_one_flush_ends_too(tmp_path: Path) -> None:
+    rows = await written(tmp_path / "journal", [fetch(f"{number:04}.cfg") for number in range(2000)])
+    assert NAMES_PER_DEVICE <= len(rows) <= NAMES_PER_DEVICE + ROWS_AT_ONCE
