@@ -39,7 +39,7 @@ unit: $(BIN)/.ready ## The unit tests alone, on every core
 test: unit ## Every tier, real calls included; gets the machine ready by itself
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile tests --ignore=tests/unit
 
-bench: $(BIN)/.ready ## Every figure, one JSON line each (about 10 minutes on two idle cores)
+bench: $(BIN)/.ready ## Every figure, one JSON line each (6 minutes on two idle cores)
 	$(BIN)/python -m tests.bench
 
 docs: $(BIN)/.ready ## Write the generated parts of the documents anew

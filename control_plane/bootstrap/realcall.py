@@ -137,7 +137,7 @@ class _Caller:
                 own = self._own_phone(phones, caller)
                 self._set_behaviours()
                 status = self._call(own, explained, carrier)
-                main, legs = self._traces(len(explained.legs))
+                main, legs = self._traces(len(explained.legs), status)
                 self._engine.poll(0)
                 return self._reported(explained, main, legs, status)
         finally:
@@ -294,7 +294,7 @@ class _Caller:
         if event.name == "UserEvent" and event.headers.get("UserEvent") == "CallPath":
             self._told.append(event.headers)
 
-    def _traces(self, legs: int) -> tuple[Trace, dict[str, Trace]]:
+    def _traces(self, legs: int, status: int | None) -> tuple[Trace, dict[str, Trace]]:
         """Raises LabError when Asterisk did not tell the call's trace."""
         deadline = time.monotonic() + TRACE_S
         while True:
@@ -309,8 +309,10 @@ class _Caller:
                     told = {path: parse_trace(e.get("Trace", "")) for path, e in below.items()}
                     return parse_trace(main.get("Trace", "")), told
             if time.monotonic() > deadline:
+                refused = f" (the caller was answered {status})" if status is not None else ""
                 raise LabError(
-                    "Asterisk did not tell what the call did: 'wirechief plan' says whether it is in sync."
+                    f"Asterisk did not tell what the call did{refused}: 'wirechief plan' says whether it is "
+                    "in sync, the node's log why it refuses a call."
                 )
             self._engine.run_for(0.05)
 

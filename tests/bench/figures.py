@@ -116,8 +116,17 @@ class Report:
 
 def process_rss_mib(pid: int | str = "self") -> float:
     """Resident memory of a process (proc(5), VmRSS)."""
+    return _status_mib(pid, "VmRSS")
+
+
+def peak_rss_mib(pid: int | str = "self") -> float:
+    """The most it ever was (VmHWM). Unlike ru_maxrss not that of the process that started it, where more."""
+    return _status_mib(pid, "VmHWM")
+
+
+def _status_mib(pid: int | str, name: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
+    kib = next(line.split()[1] for line in status.splitlines() if line.startswith(f"{name}:"))
     return int(kib) / 1024
 
 

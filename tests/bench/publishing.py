@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import multiprocessing
-import resource
 import sqlite3
 import tempfile
 import time
@@ -30,7 +29,7 @@ from control_plane.domain.entities import Entity, Organisation, Site
 from control_plane.domain.extension import Device, DeviceKind, Extension
 from control_plane.domain.regions import RegionCode
 from control_plane.store import SqlStore, open_store
-from tests.bench.figures import Figure, Report, percentile, process_rss_mib, say
+from tests.bench.figures import Figure, Report, peak_rss_mib, percentile, process_rss_mib, say
 from tests.bench.load import TENANT, WallClock, handset
 from tests.contract.stores import put
 from tests.unit.handset_models import PLACE
@@ -121,7 +120,7 @@ async def _measured(directory: Path, size: int) -> Measured:
     changes = [await _change_one(store, publisher, number % size) for number in range(CHANGES)]
     following.cancel()
     await asyncio.wait([following])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_rss_mib()
     await published.close()
     await store.close()
     return Measured(
