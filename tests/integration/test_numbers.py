@@ -11,7 +11,7 @@ import pytest
 
 from control_plane.adapters.carrier import CallEnd
 from control_plane.adapters.engine import docker
-from control_plane.adapters.phones import Refuse
+from control_plane.adapters.phones import PhoneCall, Refuse
 from control_plane.service.demo import OCCUPIER, SITE
 from tests.calls.mailbox import Mailbox
 from tests.integration.stack import Stack, extension_path
@@ -74,6 +74,17 @@ def numbers(stack: Stack) -> Iterator[list[str]]:
         if status(stack, number) == "available":
             stack.api.ok("DELETE", path_of(number))
     stack.api.ok("PATCH", service, {"quantity": quantity})
+
+
+def speak_to(stack: Stack, key: str, mailbox: Mailbox) -> PhoneCall:
+    """A call to a busy extension, two seconds into the message that it leaves."""
+    stack.phones[key].behaviour = Refuse(code=486)
+    call = stack.phones["101"].call(key)
+    stack.until(mailbox.recording_now, "the message is being recorded", 40)
+    call.play_tone(880)
+    heard = time.monotonic() + 2
+    stack.until(lambda: time.monotonic() > heard, "something was said", 5)
+    return call
 
 
 def activate_with_phone(stack: Stack, number: str) -> str:
@@ -163,12 +174,7 @@ def test_a_deallocated_number_leaves_nothing_of_its_tenant(stack: Stack, numbers
     )
     mailbox = Mailbox(spool(stack) / OCCUPIER / key)
     mailbox.put_greetings()
-    stack.phones[key].behaviour = Refuse(code=486)
-    call = stack.phones["101"].call(key)
-    stack.until(mailbox.recording_now, "the message is being recorded", 40)
-    call.play_tone(880)
-    heard = time.monotonic() + 2
-    stack.until(lambda: time.monotonic() > heard, "something was said", 5)
+    call = speak_to(stack, key, mailbox)
     call.hangup()
     stack.until(lambda: bool(mailbox.messages()), "the message is kept")
     assert any(device in row for row in stack.rows("registrar"))
@@ -192,12 +198,7 @@ def test_a_message_left_while_the_number_is_taken_back_goes_when_the_call_ends(
         "PATCH", extension_path(key), {"no_answer": {"action": "voicemail", "ring_timeout_s": 5}}
     )
     mailbox = Mailbox(spool(stack) / OCCUPIER / key)
-    stack.phones[key].behaviour = Refuse(code=486)
-    call = stack.phones["101"].call(key)
-    stack.until(mailbox.recording_now, "the message is being recorded", 40)
-    call.play_tone(880)
-    heard = time.monotonic() + 2
-    stack.until(lambda: time.monotonic() > heard, "something was said", 5)
+    call = speak_to(stack, key, mailbox)
     stack.api.in_force("POST", path_of(number, "deactivate"))
     stack.api.in_force("POST", path_of(number, "deallocate"))
     stack.until(lambda: not mailbox.directory.exists(), "the mailbox is erased, with the recording in it")
