@@ -14,12 +14,15 @@ from pathlib import Path
 from control_plane.adapters.carrier import Carrier
 from control_plane.adapters.containers import Lab
 from control_plane.adapters.engine import Listener, docker, remove, require_free
+from control_plane.adapters.media_ports import ephemeral_ports, overlap, taken_ports
 from control_plane.adapters.secrets import LabSecrets, load_or_make_secrets
 from control_plane.errors import LabError
 from control_plane.settings import Settings
 
 _INSTANCE = re.compile(r"^wirechief-test-(\d+)-\d+-(node|carrier)$")
 _numbers = itertools.count(1)
+RTP_PORTS = 400
+"""Media ports of a lab, half of them the carrier's."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,15 @@ class RunningLab:
 def own_settings(state_dir: Path, **explicit: object) -> Settings:
     """Settings with addresses and ports nobody on this machine uses, for one test session.
 
-    Each lab has loopback addresses of its own, so that the standard ports can be used; the RTP ranges differ
-    too, because Asterisk may bind media to all addresses.
+    Each lab has loopback addresses of its own, so that the standard ports can be used. Its RTP ports are none
+    that the machine gives to any program, a phone or a browser of another test: a call with SRTP whose RTCP
+    port is taken is refused.
     """
     # The tests' seed is the same in every session of the same seed; addresses must differ between them.
     dice = random.SystemRandom()
     for _ in range(20):
         network = f"127.{dice.randrange(64, 250)}.{dice.randrange(1, 250)}"
-        rtp = dice.randrange(22000, 60000, 400)
+        rtp = dice.choice(_rtp_blocks())
         values: dict[str, object] = {
             "state_dir": state_dir,
             "instance": f"test-{os.getpid()}-{next(_numbers)}",
@@ -57,17 +61,26 @@ def own_settings(state_dir: Path, **explicit: object) -> Settings:
             "api_host": f"{network}.1",
             "provisioning_public_url": f"https://{network}.1:8443",
             "rtp_port_min": rtp,
-            "rtp_port_max": rtp + 199,
-            "carrier_rtp_port_min": rtp + 200,
-            "carrier_rtp_port_max": rtp + 399,
+            "rtp_port_max": rtp + RTP_PORTS // 2 - 1,
+            "carrier_rtp_port_min": rtp + RTP_PORTS // 2,
+            "carrier_rtp_port_max": rtp + RTP_PORTS - 1,
         }
         try:
             require_free(Listener(f"{network}.1", 5060, "UDP", "", ""))
             require_free(Listener(f"{network}.2", 5060, "UDP", "", ""))
         except LabError:
             continue
+        if taken_ports(f"{network}.1", range(rtp, rtp + RTP_PORTS)):
+            continue
         return Settings.model_validate(values | explicit)
     raise LabError("No free loopback addresses were found in 20 attempts.")
+
+
+def _rtp_blocks() -> list[int]:
+    """First ports of the blocks a lab may take; 20000-21999 are the defaults of a lab that is no test's."""
+    given = ephemeral_ports()
+    blocks = (range(first, first + RTP_PORTS) for first in range(22000, 65000, RTP_PORTS))
+    return [block.start for block in blocks if not overlap(block, given)]
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from control_plane.adapters.engine import (
     seed_files,
     write_files,
 )
+from control_plane.adapters.media_ports import media_warnings
 from control_plane.adapters.secrets import SECRETS_FILE, LabSecrets
 from control_plane.errors import LabError, LoginRefused, Unreachable
 from control_plane.render.static import (
@@ -131,8 +132,17 @@ class Lab:
                 self._report(f"starting {container.name}")
                 remove(container.name)
                 create(container)
+                if container.name == self.node_name:
+                    self._warn_of_media_ports()
         self._wait_booted()
         return self.status()
+
+    def _warn_of_media_ports(self) -> None:
+        """Tell it now, when none of them is the node's own yet; nobody speaks SRTP with the carrier."""
+        s = self._settings
+        ports = range(s.rtp_port_min, s.rtp_port_max + 1)
+        for warning in media_warnings(s.sip_address, ports, "RTP_PORT"):
+            self._report(warning)
 
     def adopt_authority(self, certificate: Path, key: Path) -> None:
         """Let the node's certificate be signed by this authority, unless the node has one already.
