@@ -34,7 +34,7 @@ KeyLine = Annotated[
 class Rotated(StrEnum):
     """Which secrets get new ones."""
 
-    SIP = "sip"  # the password the device registers with
+    SIP = "sip"  # the password it registers with: as its device, or on its neutral line
     ACCESS = "access"  # the address and login the handset fetches with
     WEB = "web"  # the passwords of its own web pages
     ALL = "all"
@@ -184,7 +184,10 @@ class WindowIn(TypedDict, total=False):
 class RotationIn(TypedDict, total=False):
     """What to change."""
 
-    what: Rotated
+    what: Annotated[
+        Rotated,
+        Field(description="`sip` is that of its device, or of its neutral line while nobody is logged in."),
+    ]
 
 
 @strict

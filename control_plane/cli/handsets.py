@@ -84,7 +84,8 @@ def _row(status: HandsetStatus) -> tuple[str, ...]:
 def _as_json(status: HandsetStatus) -> dict[str, Any]:
     handset, fetch, contact = status.handset, status.last_fetch, status.registration
     hidden = {"token", "token_previous", "http_user", "http_password", "http_user_previous"}
-    hidden |= {"http_password_previous", "admin_password", "user_password", "neutral_password", "window_id"}
+    hidden |= {"http_password_previous", "admin_password", "user_password", "window_id"}
+    hidden |= {"neutral_password", "neutral_password_previous", "neutral_rotated_at"}
     return {
         **handset.model_dump(mode="json", exclude=hidden),
         "sync": status.sync.value,
@@ -297,7 +298,9 @@ def handset_enrol(
 @handset_app.command("rotate")
 def handset_rotate(
     mac: MacArgument,
-    sip: Annotated[bool, typer.Option("--sip", help="The SIP password only.")] = False,
+    sip: Annotated[
+        bool, typer.Option("--sip", help="The SIP password only, of its device or of its neutral line.")
+    ] = False,
     access: Annotated[
         bool, typer.Option("--access", help="The address and login it fetches with only.")
     ] = False,

@@ -132,7 +132,8 @@ class Handset(Entity):
     The enrolment window lets one fetch by bare MAC get the bootstrap until `window_until`.
 
     `neutral_user` is the SIP user name of its neutral line, which calls emergency numbers and reception while
-    nobody is logged in (A73); "": it has none, as softphones.
+    nobody is logged in (A73); "": it has none, as softphones. `neutral_password_previous` works beside the
+    new one until the handset was seen to have followed; "" is none.
 
     `admin_password` and `user_password` are those of its own web pages, where it has both accounts;
     `passwords_shown_at` is when somebody last looked at them.
@@ -164,6 +165,8 @@ class Handset(Entity):
     passwords_shown_at: Instant | None = None
     neutral_user: str = Field(default="", pattern=r"^([a-z][a-z0-9]{11})?$")
     neutral_password: SecretStr = SecretStr("")
+    neutral_password_previous: SecretStr = SecretStr("")
+    neutral_rotated_at: Instant | None = None
     neutral_transport: Transport = Transport.TLS
     window_id: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
     window_until: Instant | None = None
@@ -176,8 +179,9 @@ class Handset(Entity):
         return value
 
     @field_validator(
-        "http_password", "http_password_previous", "admin_password", "user_password", "neutral_password"
-    )
+        "http_password", "http_password_previous", "admin_password", "user_password", "neutral_password",
+        "neutral_password_previous",
+    )  # fmt: skip
     @classmethod
     def _strong_and_plain(cls, value: SecretStr) -> SecretStr:
         secret = value.get_secret_value()

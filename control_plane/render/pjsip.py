@@ -57,6 +57,7 @@ def neutral_values(model: Model, handset: Handset) -> Values:
     return {
         "id": handset.neutral_user,
         "password": handset.neutral_password.get_secret_value(),
+        "previous": handset.neutral_password_previous.get_secret_value(),
         "org": handset.org,
         "site": handset.site,
         "mac": handset.mac,

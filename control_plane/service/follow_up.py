@@ -14,17 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from control_plane.domain.extension import Device
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.errors import AsteriskError, ControlPlaneError, DomainError
-from control_plane.ports import Fetched, Store, TaskStore
-from control_plane.service.devices import settled
+from control_plane.ports import Fetched, TaskStore
 from control_plane.service.handset_status import has_settings
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.handsets import retire_access
 from control_plane.service.late_rotations import ACTOR, LateRotations
-from control_plane.service.neutral import with_new_line
+from control_plane.service.sip_rotation import SipRotation, retire_passwords, sip_rotation
 from control_plane.service.writing import By
 
 logger = logging.getLogger(__name__)
@@ -85,8 +83,9 @@ class FollowUp:
         self._woken = asyncio.Event()
         self._looked_at_all = False
         self._look_at = datetime.min.replace(tzinfo=UTC)
-        self._runs_out: dict[str, int] = {}
-        """When the registration of a device with two passwords ran out, at the last look before its fetch."""
+        self._runs_out: dict[str, tuple[SipRotation, int]] = {}
+        """By MAC: when the registration of who has two SIP passwords ran out, at the last look before its
+        fetch; of this rotation and no other."""
 
     def published(self, macs: Collection[str]) -> None:
         """These have something new to fetch, perhaps."""
@@ -148,7 +147,7 @@ class FollowUp:
         await self._late.keep((handset.mac for handset, _ in doubled), late)
 
     def _why_late(self, model: Model, handset: Handset) -> str:
-        if _doubled_device(model, handset) is not None:
+        if sip_rotation(model, handset) is not None:
             what = "SIP password: it was not seen to fetch it and then to register with it"
         else:
             what = "address and login: it was not seen to fetch with them"
@@ -159,11 +158,11 @@ class FollowUp:
         )
 
     async def _expiries(self, model: Model, doubled: Rotating, now: datetime) -> Mapping[str, int] | None:
-        """When the registration of each device runs out (epoch); None: it is too early to look again.
+        """When the registration of each SIP user runs out (epoch); None: it is too early to look again.
 
         All contacts are read at once (0.1 s for 10 000), so the next look waits twenty times as long.
         """
-        if not any(_doubled_device(model, handset) for handset, _ in doubled):
+        if not any(sip_rotation(model, handset) for handset, _ in doubled):
             return {}
         if now < self._look_at:
             return None
@@ -217,19 +216,18 @@ class FollowUp:
         address. The SIP password: it said REGISTER since the last look before that fetch, so its registration
         runs out later than it did then; Asterisk tells nobody of a registration that is only renewed.
         """
-        text, device = self._published(handset.mac), _doubled_device(model, handset)
+        text, rotation = self._published(handset.mac), sip_rotation(model, handset)
         followed = text is not None and has_settings(text, fetches)
-        if device is not None:
-            before = self._runs_out.get(device.id)
-            if not followed or before is None:
-                self._runs_out[device.id] = expiries.get(device.id, 0)
-            elif expiries.get(device.id, 0) > before:
-                await retire_password(self._store, BY, handset, device)
-                del self._runs_out[device.id]
-        if not followed:
-            return
-        fetched = max(f.at for f in fetches if f.served)
-        if handset.is_rotating and (handset.rotated_at is None or fetched >= handset.rotated_at):
+        fetched = max((f.at for f in fetches if f.served), default=None) if followed else None
+        if rotation is not None:
+            runs_out = expiries.get(rotation.user, 0)
+            of, before = self._runs_out.get(handset.mac, (None, 0))
+            if of != rotation or not _since(fetched, rotation.since):
+                self._runs_out[handset.mac] = rotation, runs_out
+            elif runs_out > before:
+                await retire_passwords(self._store, BY, handset.mac, rotation)
+                del self._runs_out[handset.mac]
+        if handset.is_rotating and _since(fetched, handset.rotated_at):
             await retire_access(self._store, BY, handset)
 
 
@@ -237,12 +235,17 @@ def rotating(model: Model) -> Rotating:
     """The handsets with a doubled secret, and since when."""
     found: Rotating = []
     for handset in model.handsets.values():
-        device = _doubled_device(model, handset)
-        if device is not None:
-            found.append((handset, device.rotated_at))
+        rotation = sip_rotation(model, handset)
+        if rotation is not None:
+            found.append((handset, rotation.since))
         elif handset.is_rotating:
             found.append((handset, handset.rotated_at))
     return found
+
+
+def _since(fetched: datetime | None, rotated_at: datetime | None) -> bool:
+    """Whether it fetched after the rotation, whose settings are rendered a moment later."""
+    return fetched is not None and (rotated_at is None or fetched >= rotated_at)
 
 
 def _expiry(row: str) -> int:
@@ -253,27 +256,4 @@ def _expiry(row: str) -> int:
         return 0
 
 
-def _doubled_device(model: Model, handset: Handset) -> Device | None:
-    if handset.extension is None:
-        return None
-    for device in model.devices.get((handset.org, handset.extension), ()):
-        if device.id == handset.device and device.sip_password_previous.get_secret_value():
-            return device
-    return None
-
-
-async def retire_password(store: Store, by: By, handset: Handset, device: Device) -> None:
-    """End the previous SIP password of a handset's device, and the one of its neutral line.
-
-    It was seen as the device, so it is not on its neutral line. Nothing is done where that changed meanwhile.
-    """
-    async with store.transaction(by.actor) as tx:
-        for held in tx.model.devices.get((device.org, device.extension), ()):
-            if held == device:
-                tx.put(settled(held))
-                now = tx.model.handsets.get(handset.mac)
-                if now is not None and now.device == device.id:
-                    tx.put(with_new_line(now))
-
-
-__all__ = ["Attempt", "FollowUp", "FollowUpOptions", "retire_password", "rotating"]
+__all__ = ["Attempt", "FollowUp", "FollowUpOptions", "rotating"]

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from control_plane.domain.extension import Device
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.errors import UnknownEntity
 from control_plane.observe.registrations import Registration
 from control_plane.ports import Bound, Fetched
-from control_plane.render.handsets.assemble import device_of
 from control_plane.render.handsets.families import CATALOGUE
 from control_plane.render.handsets.publication import settings_in
 from control_plane.service.ouis import vendor_problem
+from control_plane.service.sip_rotation import sip_rotation, sip_user
 
 BY_LINK = "s/"
 """Before the name of a file in the journal that was got by a link that works once."""
@@ -87,13 +86,10 @@ def status_of(
     if text is not None:
         version, names = settings_in(text)
     settings = _settings_fetched(names or (), fetches)
-    device = _device(model, handset)
-    rotating = handset.is_rotating or (
-        device is not None and bool(device.sip_password_previous.get_secret_value())
-    )
+    rotating = handset.is_rotating or sip_rotation(model, handset) is not None
     until = handset.window_until
     is_open = until is not None and until > now and handset.window_id not in spent
-    as_told = registration is not None and registration.aor == _told_to_be(model, handset)
+    as_told = registration is not None and registration.aor == sip_user(model, handset)
     return HandsetStatus(
         handset=handset,
         sync=_sync(handset, text, fetches, settings),
@@ -107,19 +103,6 @@ def status_of(
         window_until=until if is_open else None,
         warnings=warnings_of(handset),
     )
-
-
-def _told_to_be(model: Model, handset: Handset) -> str:
-    """The SIP user name in the settings it is to have: of its device, or of its neutral line."""
-    bound = device_of(model, handset)
-    return handset.neutral_user if bound is None else bound[1].id
-
-
-def _device(model: Model, handset: Handset) -> Device | None:
-    if handset.extension is None:
-        return None
-    devices = model.devices.get((handset.org, handset.extension), ())
-    return next((device for device in devices if device.id == handset.device), None)
 
 
 def _sync(

@@ -20,15 +20,16 @@ from control_plane.service.credentials import (
     new_token,
     new_window_id,
 )
-from control_plane.service.devices import doubled, new_device, rekeyed, settled
+from control_plane.service.devices import new_device, rekeyed
 from control_plane.service.handset_making import (
     known_model,
     new_handset,
     next_phone_id,
     require_room_for_keys,
 )
-from control_plane.service.neutral import first_neutral_line, logged_out, own_device, with_new_line
+from control_plane.service.neutral import first_neutral_line, logged_out, own_device
 from control_plane.service.rules import require_site, require_tenant
+from control_plane.service.sip_rotation import double_password, end_old_passwords, has_password
 from control_plane.service.writing import By, Saved, patched, require_version
 
 Changes = Mapping[str, object]
@@ -38,7 +39,8 @@ WINDOW_MAX_MINUTES = 1440
 FIXED = (
     "mac", "org", "extension", "device", "phone_id", "token", "token_previous", "http_user", "http_password",
     "http_user_previous", "http_password_previous", "rotated_at", "window_id", "window_until",
-    "neutral_user", "neutral_password", "neutral_transport", "passwords_shown_at",
+    "neutral_user", "neutral_password", "neutral_password_previous", "neutral_rotated_at",
+    "neutral_transport", "passwords_shown_at",
 )  # fmt: skip
 """What a patch cannot change: it names the handset, or follows from a use case of its own."""
 
@@ -46,7 +48,7 @@ FIXED = (
 class Secrets(StrEnum):
     """What a rotation makes new."""
 
-    SIP = "sip"  # the password its device registers with
+    SIP = "sip"  # the password it registers with: as its device, or on its neutral line
     ACCESS = "access"  # the address and HTTP login it fetches with
     WEB = "web"  # the passwords of its own web pages
 
@@ -237,22 +239,21 @@ async def rotate(
     store: Store, by: By, clock: Clock, mac: str, secrets: frozenset[Secrets] = frozenset(Secrets)
 ) -> Saved[Handset]:
     """New secrets; old SIP passwords and access work beside them until the handset was seen with the new
-    (follow_up.py); from then on the neutral line has a new password too. A rotation under way keeps its
-    oldest, because the handset may not have followed yet.
+    (follow_up.py). A rotation under way keeps its oldest, because the handset may not have followed yet.
 
-    Raises: UnknownEntity, IllegalTransition (a SIP password alone, and nobody is logged in), StaleVersion.
+    Raises: UnknownEntity, IllegalTransition (a SIP password alone, and it is a softphone at which nobody is
+        logged in), StaleVersion.
     """
     now = clock.now()
     async with store.transaction(by.actor) as tx:
         handset = require_handset(tx.model, mac)
         require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
-        device = own_device(tx.model, handset)
-        if secrets == {Secrets.SIP} and device is None:
+        if secrets == {Secrets.SIP} and not has_password(tx.model, handset):
             raise IllegalTransition(
-                f"Nobody is logged in at handset {handset.mac}: there is no SIP password."
+                f"Nobody is logged in at softphone {handset.mac}: there is no SIP password."
             )
-        if Secrets.SIP in secrets and device is not None:
-            tx.put(doubled(device, now))
+        if Secrets.SIP in secrets:
+            handset = double_password(tx, handset, now)
         changed: dict[str, object] = {}
         if Secrets.WEB in secrets:
             changed |= {name: SecretStr(new_password()) for name in ("admin_password", "user_password")}
@@ -306,12 +307,7 @@ async def retire(store: Store, by: By, mac: str) -> Saved[Handset]:
     async with store.transaction(by.actor) as tx:
         handset = require_handset(tx.model, mac)
         require_version(tx, by, EntityKind.HANDSET, (handset.mac,))
-        device = own_device(tx.model, handset)
-        after = _settled(handset)
-        if device is not None and device.sip_password_previous.get_secret_value():
-            tx.put(settled(device))
-            after = with_new_line(after)
-        return _put(tx, after)
+        return _put(tx, _settled(end_old_passwords(tx, handset)))
 
 
 async def retire_access(store: Store, by: By, seen: Handset) -> None:

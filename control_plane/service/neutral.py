@@ -39,16 +39,6 @@ def logged_out(model: Model, handset: Handset) -> Handset:
     )
 
 
-def with_new_line(handset: Handset) -> Handset:
-    """The handset with a new password of its neutral line, where it has one; while somebody is logged in.
-
-    It is told the line when it is logged out and not before, so the password is nobody's until then.
-    """
-    if not handset.neutral_user:
-        return handset
-    return handset.model_copy(update={"neutral_password": SecretStr(new_password())})
-
-
 def _with_line(handset: Handset, transport: Transport) -> Handset:
     if handset.is_softphone:
         return handset  # it is somebody's own: there is no desk it would have to serve

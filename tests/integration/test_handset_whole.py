@@ -10,13 +10,14 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from control_plane.adapters.phones import Engine, Phone, SipAccount
 from control_plane.bootstrap.plane import ControlPlane, running
 from control_plane.bootstrap.wiring import Wiring
 from control_plane.domain.entities import Organisation, Site
@@ -38,6 +39,7 @@ pytestmark = pytest.mark.asterisk
 BY = By("test")
 MAC = "805ec0123456"
 DEADLINE_S = 15.0
+SIP = frozenset({handsets.Secrets.SIP})
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,14 @@ class Desk:
         async with httpx.AsyncClient(verify=self.trust, trust_env=False, headers=agent, auth=auth) as client:
             return await client.get(url)
 
+    async def enrolled(self) -> dict[str, str]:
+        """What the bootstrap says that the handset gets within its window."""
+        await handsets.open_window(self.plane.store, BY, self.plane.wiring.clock, MAC, 5)
+        await self.in_force()
+        answer = await self.get(f"{self.base}/e/{MAC}.cfg")
+        assert answer.status_code == 200 and "account.1.password" not in answer.text
+        return values(answer.text)
+
     async def fetch(self, boot: dict[str, str]) -> dict[str, str]:
         """The settings, fetched with what the bootstrap said."""
         login = (
@@ -94,6 +104,12 @@ class Desk:
         answer = await self.get(f"{boot['static.auto_provision.server.url']}{MAC}.cfg", login)
         assert answer.status_code == 200, answer.text
         return values(answer.text)
+
+    def real(self, engine: Engine, user: str, password: str) -> Phone:
+        """A SIP phone that registers and calls by itself."""
+        s = self.lab.settings
+        account = SipAccount(sip_user=user, sip_password=password, host=s.sip_address, port=s.sip_port)
+        return Phone(engine, replace(account, local_address=f"{s.sip_address.rpartition('.')[0]}.61"))
 
     def phone(self, last: int) -> SipSocket:
         s = self.lab.settings
@@ -145,12 +161,8 @@ async def test_the_whole_way(desk: Desk, tmp_path: Path) -> None:
     # Enrolment: nothing by bare MAC until a window is open, then the bootstrap, once and without SIP secret.
     bare = f"{desk.base}/e/{MAC}.cfg"
     assert (await desk.get(bare)).status_code == 404
-    await handsets.open_window(store, BY, clock, MAC, 5)
-    await desk.in_force()
-    answer = await desk.get(bare)
-    assert answer.status_code == 200 and "account.1.password" not in answer.text
+    boot = await desk.enrolled()
     assert (await desk.get(bare)).status_code == 404
-    boot = values(answer.text)
 
     # Settings, and a registration with what they say.
     told = await desk.fetch(boot)
@@ -203,3 +215,47 @@ async def test_the_whole_way(desk: Desk, tmp_path: Path) -> None:
         own = neutral["account.1.user_name"], neutral["account.1.password"]
         assert (await phone.login(*own)).status == 200
         await desk.until(is_registered, "the status names the device again")
+        await handsets.delete_handset(store, BY, MAC)
+
+
+async def test_a_neutral_line_is_rotated_under_two_control_planes_and_calls_all_the_while(
+    lab: RunningLab,
+) -> None:
+    pytest.importorskip("pjsua2", reason="the phones extra has wheels for CPython 3.8-3.12 on x86_64 only")
+    async with desk_of(lab) as desk:
+        store = desk.plane.store
+        new = {"mac": MAC, "model": "T54W", "org": "acme", "site": "hq"}
+        await handsets.create_handset(store, BY, new, Binding("100", transport=Transport.UDP))
+        await handsets.log_out(store, BY, MAC)
+        boot = await desk.enrolled()
+        neutral = await desk.fetch(boot)
+        line, old = neutral["account.1.user_name"], neutral["account.1.password"]
+        await desk.until(desk.is_in_sync, "in sync")
+        with desk.phone(60) as phone:
+            assert (await phone.login(line, old)).status == 200
+            await handsets.rotate(store, BY, desk.plane.wiring.clock, MAC, SIP)
+            await desk.in_force()
+            told = await notify_at(phone, DEADLINE_S)
+            assert told is not None and told.startswith(f"NOTIFY sip:{line}@{phone.address}:{phone.port}")
+            assert "\r\nEvent: check-sync;reboot=false\r\n" in told
+    async with desk_of(lab) as desk:
+        with Engine() as engine, desk.real(engine, line, old) as before:
+            await desk.in_force()
+            assert (await desk.status()).sync is Sync.BEHIND
+            assert await asyncio.to_thread(before.register) == 200
+            renewed = (await desk.fetch(boot))["account.1.password"]
+            assert renewed != old
+            with desk.real(engine, line, renewed) as after:
+
+                async def is_settled() -> bool:
+                    assert await asyncio.to_thread(after.register) == 200
+                    await asyncio.sleep(0.3)
+                    return not (await desk.status()).rotating
+
+                call = await asyncio.to_thread(before.call, "*11")
+                await asyncio.to_thread(call.wait_confirmed)
+                await asyncio.to_thread(call.hangup)
+                await desk.until(is_settled, "the old password ends")
+                await desk.in_force()
+                assert await asyncio.to_thread(after.register) == 200
+            assert await asyncio.to_thread(before.register) == 401

@@ -34,16 +34,16 @@ from tests.unit.handset_models import MAC, OTHER, PLACE, handset, handset_model
 from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks
 
 BY = By("test")
+SIP = frozenset({handsets.Secrets.SIP})
 
 
 class HandsetStore(MemoryStore):
-    """With the device of a handset by its MAC."""
+    """With what a handset registers as, by its MAC."""
 
     def device_of(self, mac: str) -> str:
         for entity in self.entities.values():
             if isinstance(entity, Handset) and entity.mac == mac:
-                assert entity.device is not None
-                return entity.device
+                return entity.device or entity.neutral_user
         raise LookupError(mac)
 
 
@@ -193,7 +193,7 @@ async def test_a_new_password_ends_the_old_one_after_fetch_and_register_and_not_
     floor.fetch(MAC)
     floor.renew(MAC, 1000)
     neutral = await neutral_password(floor)
-    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
     await floor.publish()
     floor.follow_up.published([MAC])
     await floor.look()
@@ -211,6 +211,110 @@ async def test_a_new_password_ends_the_old_one_after_fetch_and_register_and_not_
     assert not await doubled(floor)
     assert await neutral_password(floor) not in (neutral, "")
     assert await floor.sync(MAC) is Sync.IN_SYNC  # its files do not name the line
+
+
+async def test_a_neutral_line_has_two_passwords_until_fetch_and_register_also_across_a_restart(
+    floor: Floor,
+) -> None:
+    tasks = MemoryTasks(floor.clock)
+
+    def restart() -> None:
+        floor.follow_up = FollowUp(floor.provisioning, floor.publisher.text_of, tasks=tasks)
+
+    await nobody_at_the_phone(floor)
+    line = floor.store.device_of(MAC)
+    old = await neutral_password(floor)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
+    await floor.publish()
+    assert await neutral_password(floor) not in (old, "") and await old_line(floor) == old
+    restart()
+    await floor.look()
+    assert floor.told == [f"sip:{line}@192.0.2.7:5060 check-sync;reboot=false"]
+    floor.renew(MAC, 1300)  # with the old one: it did not fetch yet
+    await floor.look()
+    assert await old_line(floor) == old and await floor.sync(MAC) is Sync.BEHIND
+    floor.clock.forward(3601)
+    await floor.look()
+    (task,) = tasks.kept.values()
+    assert task.progress.error is not None and "rotation of its SIP password" in task.progress.error
+    floor.fetch(MAC)
+    restart()
+    await floor.look()
+    assert await old_line(floor) == old  # a REGISTER before this look may have been with the old one
+    floor.renew(MAC, 1360)
+    await floor.look()
+    await floor.look()
+    assert await old_line(floor) == "" and await neutral_password(floor) != old
+    (task,) = tasks.kept.values()
+    assert task.progress.state is TaskState.DONE
+    assert await floor.sync(MAC) is Sync.IN_SYNC  # the end of the old one is nothing to fetch
+
+
+async def test_who_logs_in_meanwhile_keeps_both_passwords_of_the_line_until_it_is_seen_as_the_device(
+    floor: Floor,
+) -> None:
+    await nobody_at_the_phone(floor)
+    old = await neutral_password(floor)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
+    await floor.publish()
+    await floor.look()
+    await handsets.log_in(floor.store, BY, MAC, Binding("100"))
+    await floor.publish()
+    await floor.look()
+    assert await old_line(floor) == old
+    floor.clock.forward(1)
+    floor.fetch(MAC)
+    await floor.look()
+    assert await old_line(floor) == old
+    floor.renew(MAC, 1300)
+    await floor.look()
+    assert await old_line(floor) == ""
+
+
+async def test_a_register_before_the_new_settings_are_rendered_ends_nothing(floor: Floor) -> None:
+    """What is published is still what it fetched, and says nothing of the new password."""
+    await nobody_at_the_phone(floor)
+    floor.clock.forward(1)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
+    await floor.look()
+    floor.renew(MAC, 1300)
+    await floor.look()
+    assert await old_line(floor) != ""
+
+
+async def test_what_was_seen_of_an_earlier_rotation_ends_no_later_one(floor: Floor) -> None:
+    await nobody_at_the_phone(floor)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
+    await floor.publish()
+    await floor.look()
+    await handsets.retire(floor.store, BY, MAC)
+    floor.renew(MAC, 1300)  # of no rotation
+    floor.clock.forward(1)
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
+    await floor.publish()
+    floor.fetch(MAC)
+    await floor.look()
+    assert await old_line(floor) != ""
+    floor.renew(MAC, 1360)
+    await floor.look()
+    assert await old_line(floor) == ""
+
+
+async def nobody_at_the_phone(floor: Floor) -> None:
+    """MAC is in sync and registered on its neutral line."""
+    async with floor.store.transaction("seed") as tx:
+        line = {"neutral_user": "nq8w7e6r5t4z", "neutral_password": SecretStr("N" * 24)}
+        tx.put(tx.model.handsets[MAC].model_copy(update=line))
+    await handsets.log_out(floor.store, BY, MAC)
+    await floor.publish()
+    floor.register(MAC)
+    floor.fetch(MAC)
+    floor.renew(MAC, 1000)
+
+
+async def old_line(floor: Floor) -> str:
+    found = (await floor.store.snapshot()).model.handsets[MAC]
+    return found.neutral_password_previous.get_secret_value()
 
 
 async def test_a_rotation_of_everything_ends_in_two_looks(floor: Floor) -> None:
@@ -255,7 +359,7 @@ async def test_an_old_address_ends_once_the_handset_fetched_the_new_one(floor: F
 
 
 async def test_who_does_not_follow_is_named_and_keeps_both_passwords(floor: Floor) -> None:
-    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
     await floor.publish()
     assert await floor.follow_up.late() == ()
     floor.clock.forward(3601)
@@ -271,7 +375,7 @@ async def test_who_does_not_follow_is_a_failed_task_until_it_does(floor: Floor) 
 
     restart()
     floor.renew(MAC, 1000)
-    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
     await floor.publish()
     floor.clock.forward(3500)
     await floor.look()
@@ -308,7 +412,7 @@ async def test_a_second_rotation_that_is_late_is_a_task_of_its_own(floor: Floor)
 
 async def test_a_rotation_goes_on_after_a_restart(floor: Floor) -> None:
     floor.renew(MAC, 1000)
-    await handsets.rotate(floor.store, BY, floor.clock, MAC, frozenset({handsets.Secrets.SIP}))
+    await handsets.rotate(floor.store, BY, floor.clock, MAC, SIP)
     await floor.publish()
     floor.clock.forward(5)
     floor.fetch(MAC)

@@ -98,6 +98,14 @@ def test_its_endpoint_belongs_to_the_handset_and_to_no_extension(transport: Tran
     assert json.loads(found[f"pbx/auth/{USER}"])["password"] == PASSWORD
 
 
+def test_while_its_password_is_rotated_the_one_before_is_taken_too() -> None:
+    found = rows(model(phone=lobby(neutral_password_previous="P" * 24)))
+    assert json.loads(found[f"pbx/endpoint/{USER}"])["auth"] == f"{USER},{USER}~old"
+    passwords = [json.loads(found[f"pbx/auth/{name}"])["password"] for name in (USER, f"{USER}~old")]
+    assert passwords == [PASSWORD, "P" * 24]
+    assert {json.loads(found[f"pbx/auth/{name}"])["username"] for name in (USER, f"{USER}~old")} == {USER}
+
+
 def test_its_rows_follow_the_handset_and_the_site() -> None:
     found = model()
     site = found.sites["hq"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from control_plane.domain.entities import Organisation, Site, SiteProvisioning
+from control_plane.domain.entities import NumberStatus, Organisation, PhoneNumber, Site, SiteProvisioning
 from control_plane.domain.extension import Device, DeviceKind, Extension, Transport
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
@@ -20,6 +20,7 @@ from tests.unit.memory_store import ManualClock, MemoryStore
 
 BY = By("test")
 MAC, OTHER = "80:5E:C0:12:34:56", "805ec0123457"
+SIP = frozenset({handsets.Secrets.SIP})
 
 
 async def office(phone_ids: int = 2) -> MemoryStore:
@@ -181,14 +182,65 @@ async def test_rotating_keeps_the_oldest_secrets_until_they_are_retired() -> Non
 async def test_only_what_is_asked_for_is_rotated() -> None:
     store, clock = await office(), ManualClock()
     made = await add(store)
-    await handsets.rotate(store, BY, clock, MAC, frozenset({handsets.Secrets.SIP}))
+    await handsets.rotate(store, BY, clock, MAC, SIP)
     assert (await model_of(store)).handsets[made.mac].token == made.token
     password = (await device_of(store)).sip_password
     await handsets.rotate(store, BY, clock, MAC, frozenset({handsets.Secrets.ACCESS}))
     assert (await device_of(store)).sip_password == password
-    await handsets.log_out(store, BY, MAC)
+
+
+async def test_where_nobody_is_logged_in_the_neutral_line_is_rotated_like_a_device() -> None:
+    store, clock = await office(), ManualClock()
+    await add(store)
+    before = (await handsets.log_out(store, BY, MAC)).entity
+    device = await device_of(store)
+    await handsets.rotate(store, BY, clock, MAC, SIP)
+    twice = (await handsets.rotate(store, BY, clock, MAC, SIP)).entity
+    assert twice.neutral_password_previous == before.neutral_password != twice.neutral_password
+    assert (twice.neutral_rotated_at, twice.token) == (clock.now(), before.token)
+    assert await device_of(store) == device  # which is nobody's now
+    done = (await handsets.retire(store, BY, MAC)).entity
+    assert (done.neutral_password, done.neutral_rotated_at) == (twice.neutral_password, None)
+    assert not done.neutral_password_previous.get_secret_value()
+    assert (await handsets.retire(store, BY, MAC)).entity == done
+    with pytest.raises(InvalidField, match="cannot be changed"):
+        await handsets.patch_handset(store, BY, MAC, {"neutral_password_previous": "x" * 24})
+
+
+async def test_a_log_in_ends_no_password_of_the_neutral_line_that_the_handset_may_still_have() -> None:
+    """What it needs for an emergency call until it was seen as the device (R73)."""
+    store, clock = await office(), ManualClock()
+    await add(store)
+    before = (await handsets.log_out(store, BY, MAC)).entity
+    await handsets.rotate(store, BY, clock, MAC, SIP)
+    logged_in = (await handsets.log_in(store, BY, MAC, Binding("100"))).entity
+    assert logged_in.neutral_password_previous == before.neutral_password
+    done = (await handsets.retire(store, BY, MAC)).entity
+    assert done.neutral_password not in (logged_in.neutral_password, before.neutral_password)
+    assert not done.neutral_password_previous.get_secret_value()
+
+
+async def test_who_is_logged_in_with_a_number_out_of_service_is_on_the_neutral_line() -> None:
+    """R23: its settings name that line, so that must not change at once, whatever becomes of the device."""
+    store, clock = await office(), ManualClock()
+    before = await add(store)
+    async with store.transaction("test") as tx:
+        held = PhoneNumber(e164="+6561000100", site="hq", org="acme", status=NumberStatus.RESERVED)
+        tx.put(held)
+        tx.put(tx.model.extensions["acme", "100"].model_copy(update={"number": held.e164}))
+    rotated = (await handsets.rotate(store, BY, clock, MAC, SIP)).entity
+    assert rotated.neutral_password_previous == before.neutral_password != rotated.neutral_password
+    assert (await handsets.retire(store, BY, MAC)).entity.neutral_password == rotated.neutral_password
+    assert not (await device_of(store)).sip_password_previous.get_secret_value()
+
+
+async def test_a_softphone_nobody_is_logged_in_at_has_no_sip_password_to_rotate() -> None:
+    store, clock = await office(), ManualClock()
+    made = await handsets.create_handset(store, BY, {"model": "Linphone", "org": "acme", "site": "hq"})
     with pytest.raises(IllegalTransition, match="no SIP password"):
-        await handsets.rotate(store, BY, clock, MAC, frozenset({handsets.Secrets.SIP}))
+        await handsets.rotate(store, BY, clock, made.entity.mac, SIP)
+    after = (await handsets.rotate(store, BY, clock, made.entity.mac)).entity
+    assert after.is_rotating and not after.neutral_password.get_secret_value()
 
 
 async def test_new_passwords_of_the_web_pages_leave_everything_else_alone() -> None:

@@ -30,7 +30,7 @@ DEVICES = st.fixed_dictionaries(
 NEUTRALS = st.fixed_dictionaries(
     {
         **dict.fromkeys(("id", "org", "site", "mac"), PLAIN),
-        **dict.fromkeys(("password", "caller_id", "media_address"), HOSTILE),
+        **dict.fromkeys(("password", "previous", "caller_id", "media_address"), HOSTILE),
         "tls": st.booleans(),
     }
 )
