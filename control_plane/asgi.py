@@ -29,6 +29,7 @@ from control_plane.bootstrap.process import version
 from control_plane.bootstrap.reach import provisioning_warning
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.errors import ControlPlaneError
+from control_plane.service.handset_preview import HandsetSource
 from control_plane.service.logins import Logins
 from control_plane.service.warnings import ModelFindings
 
@@ -76,6 +77,7 @@ def application(plane: ControlPlane) -> FastAPI:
         publisher=plane.publisher,
         follow_up=plane.follow_up,
         sealed=wiring.uploads,
+        handset_source=HandsetSource(plane.provisioning.published, wiring.place),
     )
     return create_app(ports)
 

@@ -19,6 +19,7 @@ from control_plane.errors import InvalidField, PublishingFailed
 from control_plane.ports import Clock, Store, TaskStore, Uploads
 from control_plane.service.devices import SipAddress
 from control_plane.service.follow_up import FollowUp
+from control_plane.service.handset_preview import HandsetSource
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.logins import Logins
 from control_plane.service.number_policy import NumberPolicy
@@ -51,6 +52,7 @@ class ApiPorts:
     publisher: Publisher | None = None
     follow_up: FollowUp | None = None
     sealed: Uploads | None = None
+    handset_source: HandsetSource | None = None
 
     @property
     def provisioning(self) -> Provisioning:

@@ -39,10 +39,38 @@ class PlanOut(BaseModel):
     steps: list[StepOut]
 
 
-class PlansOut(BaseModel):
-    """What would be pushed to each node that has steps, by node."""
+class HandsetsPreviewOut(BaseModel):
+    """What a change would publish for handsets; secrets are masked."""
+
+    counts: dict[Op, int]
+    steps: list[StepOut] = Field(description="One for each handset that was rendered and changes.")
+    told: list[str] = Field(
+        description="MACs whose settings change: told to fetch (NOTIFY check-sync) where registered."
+    )
+    more: int = Field(
+        ge=0, description="Handsets the change reaches beyond those rendered; theirs may change too."
+    )
+    directories: int = Field(
+        ge=0, description="Further handsets whose directory changes, some seconds after the change."
+    )
+    problems: list[str] = Field(description="What could not be looked at, and why.")
+
+
+class PreviewOut(PlanOut):
+    """What a change would push, and publish."""
+
+    handsets: HandsetsPreviewOut | None = Field(
+        description="null: nothing is published here, or it is not for you to see."
+    )
+
+
+class WidePreviewOut(BaseModel):
+    """What a change would push to each node that has steps, by node, and publish."""
 
     plans: list[PlanOut]
+    handsets: HandsetsPreviewOut | None = Field(
+        description="null: nothing is published here, or it is not for you to see."
+    )
 
 
 class DriftOut(BaseModel):

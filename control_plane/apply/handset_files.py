@@ -8,17 +8,16 @@ from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
 from control_plane.render.artefacts import ArtefactKey, Holder, Rendered, Unit, UnitKind
 from control_plane.render.handsets.assemble import Inside, Place, inside_of
-from control_plane.render.handsets.publication import publication_of
+from control_plane.render.handsets.publication import FIRST, sequence_in
 from control_plane.render.handsets.publishing import (
     Index,
     directory_changed,
     handset_units,
+    next_publication,
     render_publication,
     touched_handsets,
 )
 from control_plane.render.packed import digest
-
-FIRST = 1
 
 
 class HandsetFiles:
@@ -42,7 +41,7 @@ class HandsetFiles:
         for mac, text in held.items():
             recorded = pushed.get(ArtefactKey(Holder.PUBLISHED, mac))
             if mac not in self._last and recorded is not None:
-                self._last[mac] = _sequence_in(text), recorded
+                self._last[mac] = sequence_in(text), recorded
 
     def units(self, model: Model, node: str) -> Iterable[Unit]:
         self._inside.clear()
@@ -54,11 +53,9 @@ class HandsetFiles:
             return self._rendered(model, unit, FIRST)
         mac = unit.key[0]
         sequence, before = self._last.get(mac, (FIRST, None))
-        found = self._rendered(model, unit, sequence)
-        for text in found.values.values():
-            if before is not None and digest(text) != before:
-                sequence += 1
-                found = self._rendered(model, unit, sequence)
+        sequence, found = next_publication(
+            lambda number: self._rendered(model, unit, number), sequence, before
+        )
         for text in found.values.values():
             self._last[mac] = sequence, digest(text)
         return found
@@ -82,10 +79,3 @@ class HandsetFiles:
             return ()
         self._inside.pop(org, None)
         return self._index.of_org(org)
-
-
-def _sequence_in(text: str) -> int:
-    try:
-        return int(publication_of(text).device.get("sequence") or FIRST)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return FIRST

@@ -22,15 +22,13 @@ from control_plane.apply.pusher import Exclusive
 from control_plane.apply.setbacks import Setbacks
 from control_plane.apply.state import DRIFT_SHOWN
 from control_plane.errors import ControlPlaneError, PublishingFailed, StalePlan
-from control_plane.plan.plan import Plan, without_mass_removal
+from control_plane.plan.plan import HANDSETS, Plan, without_mass_removal
 from control_plane.plan.steps import Step
 from control_plane.ports import PublishedStore, Store
 from control_plane.render.artefacts import ArtefactKey, Holder, UnitKind
 
 logger = logging.getLogger(__name__)
 
-TARGET = "handsets"
-"""Names the published store where nodes have their names: in plans and in the record of what was pushed."""
 BATCH = 200
 """Handsets rendered, and handsets written in one transaction, before anything else gets a turn."""
 
@@ -103,8 +101,8 @@ class Publisher:
         self._on_published = on_published
         self._setbacks = Setbacks(self._options.backoff_first_s, self._options.backoff_max_s, jitter)
         self._files = files
-        self._ledger = Ledger(TARGET, files)
-        self._record = PushedRecord(store, TARGET)
+        self._ledger = Ledger(HANDSETS, files)
+        self._record = PushedRecord(store, HANDSETS)
         self._turn = asyncio.Lock()
         self._book = _Book()
 

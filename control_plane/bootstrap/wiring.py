@@ -18,13 +18,14 @@ from control_plane.adapters.uploads import UploadsFile, public_key
 from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.handsets import Intake
-from control_plane.apply.publisher import TARGET, Listener, Publisher, PublisherOptions
+from control_plane.apply.publisher import Listener, Publisher, PublisherOptions
 from control_plane.apply.reconciler import Reconciler
 from control_plane.apply.state import Options
 from control_plane.bootstrap.installation import Installation, installed
 from control_plane.bootstrap.locks import exclusive_on
 from control_plane.bootstrap.reach import provisioning_url
 from control_plane.domain.features import with_codes
+from control_plane.plan.plan import HANDSETS
 from control_plane.ports import Clock, NodeLink
 from control_plane.render.handsets.assemble import Place
 from control_plane.render.static import NodeStart
@@ -161,7 +162,7 @@ class Wiring(Installation):
             store,
             HandsetFiles(self.place),
             options=PublisherOptions(auto_apply=self.settings.auto_apply),
-            exclusive=exclusive_on(self.state_dir, TARGET),
+            exclusive=exclusive_on(self.state_dir, HANDSETS),
             on_published=on_published,
         )
 

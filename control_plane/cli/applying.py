@@ -9,18 +9,14 @@ from pydantic import BaseModel
 
 from control_plane.bootstrap.wiring import Wiring, wire
 from control_plane.cli.app import run
-from control_plane.cli.changing import await_force, say_force, show_preview
+from control_plane.cli.changing import await_force, say_force
 from control_plane.cli.output import print_json, say
 from control_plane.domain.entities import Entity
 from control_plane.domain.model import Model
-from control_plane.plan.plan import Plan
 from control_plane.store import SqlStore
 
 Change = Callable[[SqlStore, Model], Awaitable[Entity | None]]
 """Makes a change; the entity as it is then, None: it is gone."""
-
-Look = Callable[[SqlStore, Model], Awaitable[Plan | tuple[Plan, ...]]]
-"""Says what a change would push, without making it."""
 
 
 def as_json_of(entity: Entity, shape: type[BaseModel] | None = None) -> dict[str, Any]:
@@ -42,16 +38,6 @@ def apply_change(change: Change, as_json: bool, shape: type[BaseModel] | None = 
         say_force(version, force)
     else:
         say("Nothing changed: it is like that already.")
-
-
-def preview_change(look: Look, as_json: bool) -> None:
-    """Show what a change would push; nothing is saved."""
-    show_preview(run(_looked(look)), as_json)
-
-
-async def _looked(look: Look) -> Plan | tuple[Plan, ...]:
-    async with wire().store() as store:
-        return await look(store, (await store.snapshot()).model)
 
 
 async def _changed(wiring: Wiring, change: Change) -> tuple[Entity | None, int, bool]:

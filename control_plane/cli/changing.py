@@ -15,13 +15,13 @@ from control_plane.cli.app import group, run
 from control_plane.cli.assignments import parse
 from control_plane.cli.options import DryRunOption, FittingOrgOption, FittingSiteOption, SiteOption
 from control_plane.cli.output import JsonOption, facts, print_json, progress, say
-from control_plane.cli.pushing import push_now, show_steps
+from control_plane.cli.previewing import preview_change
+from control_plane.cli.pushing import push_now
 from control_plane.cli.references import device_of, extension_id, place_id
 from control_plane.cli.showing import ExtensionArgument, extension_as_dict
 from control_plane.domain.extension import DeviceKind, ExtensionType, Transport
 from control_plane.domain.model import ExtensionId
 from control_plane.errors import AsteriskError
-from control_plane.plan.plan import Plan
 from control_plane.service import devices, extensions, tenants
 from control_plane.service.preview import preview_extension
 from control_plane.store import SqlStore
@@ -45,11 +45,16 @@ def set_extension(
     as_json: JsonOption = False,
 ) -> None:
     """Change settings of an extension; only what is given changes, and it is in force when this returns."""
-    wiring = wire()
     changes = parse(assignments)
     if dry_run:
-        show_preview(run(_preview(wiring, extension, changes)), as_json)
+        preview_change(
+            lambda store, model, handsets: preview_extension(
+                store, by(), extension_id(model, extension), changes, handsets
+            ),
+            as_json,
+        )
         return
+    wiring = wire()
     version, changed = run(_patch(wiring, extension, changes))
     force = await_force(wiring, version) if changed else {"in_force": True, "took_ms": 0.0}
     if as_json:
@@ -60,30 +65,6 @@ def set_extension(
         say_force(version, force)
     else:
         say("Nothing changed: the extension is like that already.")
-
-
-async def _preview(wiring: Wiring, extension: str, changes: dict[str, object]) -> Plan:
-    async with wiring.store() as store:
-        ident = extension_id((await store.snapshot()).model, extension)
-        return await preview_extension(store, by(), ident, changes)
-
-
-def show_preview(found: Plan | tuple[Plan, ...], as_json: bool) -> None:
-    """What a change would push, which was not made; several plans: one for each node that has steps."""
-    plans: list[dict[str, Any]] = [
-        plan.as_dict() for plan in (found if isinstance(found, tuple) else (found,))
-    ]
-    if as_json:
-        print_json({"plans": plans} if isinstance(found, tuple) else plans[0])
-        return
-    steps = [step for plan in plans for step in plan["steps"]]
-    if not steps:
-        say("This changes nothing in Asterisk.")
-    for plan in plans:
-        if len(plans) > 1:
-            say(f"Node {plan['node']}:")
-        show_steps(plan["steps"])
-    say("Nothing was saved (--dry-run).")
 
 
 async def _patch(wiring: Wiring, extension: str, changes: dict[str, object]) -> tuple[int, bool]:

@@ -10,11 +10,12 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.actor import by
 from control_plane.cli.app import group, run
-from control_plane.cli.applying import apply_change, preview_change
+from control_plane.cli.applying import apply_change
 from control_plane.cli.assignments import parse
 from control_plane.cli.changing import set_app
 from control_plane.cli.options import DryRunOption, FittingOrgOption, FittingSiteOption
 from control_plane.cli.output import JsonOption, facts, print_json, say, table
+from control_plane.cli.previewing import preview_change
 from control_plane.cli.references import group_id, place_id
 from control_plane.cli.showing import show_app
 from control_plane.domain.entities import Entity
@@ -104,7 +105,10 @@ def set_group(
     changes = parse(assignments, CallGroup)
     if dry_run:
         preview_change(
-            lambda store, model: preview_group(store, by(), group_id(model, group), changes), as_json
+            lambda store, model, handsets: preview_group(
+                store, by(), group_id(model, group), changes, handsets
+            ),
+            as_json,
         )
         return
 
@@ -198,7 +202,10 @@ def set_main_number(
         return place_id(model.main_numbers, "main number", org, site)
 
     if dry_run:
-        preview_change(lambda store, model: preview_main_number(store, by(), key(model), changes), as_json)
+        preview_change(
+            lambda store, model, handsets: preview_main_number(store, by(), key(model), changes, handsets),
+            as_json,
+        )
         return
 
     async def change(store: SqlStore, model: Model) -> Entity:

@@ -7,7 +7,7 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.actor import by
 from control_plane.cli.app import group, run
-from control_plane.cli.applying import apply_change, as_json_of, preview_change
+from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import MoreArgument, SetArgument, parse
 from control_plane.cli.options import (
     DryRunOption,
@@ -19,6 +19,7 @@ from control_plane.cli.options import (
     SiteOption,
 )
 from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
+from control_plane.cli.previewing import preview_change
 from control_plane.cli.references import place_id, site_named
 from control_plane.domain.entities import Entity, Occupancy
 from control_plane.domain.model import Model
@@ -116,7 +117,10 @@ def occupancy_set(
     changes = parse(assignments, Occupancy, FIXED)
     if dry_run:
         preview_change(
-            lambda store, model: preview_occupancy(store, by(), _key(model, org, site), changes), as_json
+            lambda store, model, handsets: preview_occupancy(
+                store, by(), _key(model, org, site), changes, handsets
+            ),
+            as_json,
         )
         return
 

@@ -14,4 +14,6 @@ FittingOrgOption = Annotated[
 FittingSiteOption = Annotated[str | None, typer.Option("--site", help="Site; not needed where one fits.")]
 OnlyOrgOption = Annotated[str | None, typer.Option("--org", help="Only of this organisation.")]
 OnlySiteOption = Annotated[str | None, typer.Option("--site", help="Only at this site.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be pushed; save nothing.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be pushed and published; save nothing.")
+]

@@ -13,10 +13,11 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.actor import by
 from control_plane.cli.app import group, run
-from control_plane.cli.applying import apply_change, as_json_of, preview_change
+from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import SetArgument, parse
 from control_plane.cli.options import DryRunOption
 from control_plane.cli.output import JsonOption, facts, print_json, table
+from control_plane.cli.previewing import preview_change
 from control_plane.domain.entities import Decommission, Entity, Organisation, OrganisationKind
 from control_plane.domain.model import Model
 from control_plane.service import places
@@ -120,7 +121,10 @@ def organisation_set(
     """Change an organisation, such as name='Harbour Legal'; only what is given changes."""
     changes = parse(assignments, Organisation, FIXED)
     if dry_run:
-        preview_change(lambda store, model: preview_organisation(store, by(), organisation, changes), as_json)
+        preview_change(
+            lambda store, model, handsets: preview_organisation(store, by(), organisation, changes, handsets),
+            as_json,
+        )
         return
 
     async def change(store: SqlStore, model: Model) -> Entity:

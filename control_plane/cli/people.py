@@ -11,10 +11,11 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.actor import by
 from control_plane.cli.app import group, run
-from control_plane.cli.applying import apply_change, as_json_of, preview_change
+from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import SetArgument, parse
 from control_plane.cli.options import DryRunOption, OnlyOrgOption, OrgOption
 from control_plane.cli.output import JsonOption, facts, print_json, table
+from control_plane.cli.previewing import preview_change
 from control_plane.domain.entities import Entity, Person, PersonKind
 from control_plane.domain.model import Model
 from control_plane.errors import UnknownEntity
@@ -122,7 +123,9 @@ def person_set(
     changes = parse(assignments, Person, FIXED)
     if dry_run:
         preview_change(
-            lambda store, model: preview_person(store, by(), (_found(model, person).org, person), changes),
+            lambda store, model, handsets: preview_person(
+                store, by(), (_found(model, person).org, person), changes, handsets
+            ),
             as_json,
         )
         return

@@ -12,10 +12,11 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.actor import by
 from control_plane.cli.app import group, run
-from control_plane.cli.applying import apply_change, as_json_of, preview_change
+from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import MoreArgument, SetArgument, parse
 from control_plane.cli.options import DryRunOption
 from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
+from control_plane.cli.previewing import preview_change
 from control_plane.domain.entities import Entity, NumberStatus, Site
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
@@ -122,7 +123,9 @@ def site_set(
     """Change a site, such as trunk=carrier provisioning.language=de; only what is given changes."""
     changes = parse(assignments, Site, FIXED)
     if dry_run:
-        preview_change(lambda store, model: preview_site(store, by(), site, changes), as_json)
+        preview_change(
+            lambda store, model, handsets: preview_site(store, by(), site, changes, handsets), as_json
+        )
         return
 
     async def change(store: SqlStore, model: Model) -> Entity:

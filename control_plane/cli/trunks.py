@@ -13,10 +13,11 @@ from control_plane.bootstrap.lab import read_model
 from control_plane.bootstrap.wiring import wire
 from control_plane.cli.actor import by
 from control_plane.cli.app import group, run
-from control_plane.cli.applying import apply_change, as_json_of, preview_change
+from control_plane.cli.applying import apply_change, as_json_of
 from control_plane.cli.assignments import MoreArgument, parse
 from control_plane.cli.options import DryRunOption
 from control_plane.cli.output import JsonOption, facts, print_json, table, yes_no
+from control_plane.cli.previewing import preview_change
 from control_plane.domain.entities import Entity, Trunk
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
@@ -102,7 +103,9 @@ def trunk_set(
     """Change a trunk, such as host=sip.example.com; only what is given changes."""
     changes = {**parse(assignments or (), Trunk, FIXED), **_password(password_stdin)}
     if dry_run:
-        preview_change(lambda store, model: preview_trunk(store, by(), trunk, changes), as_json)
+        preview_change(
+            lambda store, model, handsets: preview_trunk(store, by(), trunk, changes, handsets), as_json
+        )
         return
 
     async def change(store: SqlStore, model: Model) -> Entity:

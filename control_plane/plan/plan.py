@@ -14,6 +14,8 @@ from control_plane.plan.wording import diff_lines
 from control_plane.render.artefacts import ArtefactKey, Unit
 from control_plane.render.packed import DIGEST_CHARS, digest
 
+HANDSETS = "handsets"
+"""Names the published store where nodes have their names: in plans and in the record of what was pushed."""
 MASS_REMOVAL_MIN = 50
 """Fewer foreign artefacts than this are somebody's edit, and go as any drift does."""
 

@@ -32,6 +32,7 @@ from control_plane.ports import TaskStore
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
+from control_plane.service.handset_preview import HandsetSource
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.logins import Logins
 from control_plane.service.notify import Outbox
@@ -55,6 +56,7 @@ class Publishing(TypedDict):
     handsets: Provisioning
     publisher: Publisher
     sealed: UploadsFile
+    handset_source: HandsetSource
 
 
 class WallClock:
@@ -143,6 +145,7 @@ def publishing_ports(store: SqlStore, node: FakeNode, directory: Path) -> Publis
         "handsets": Provisioning(store, held, journal, WallClock(), lambda aor: None, node, PLACE.url),
         "publisher": Publisher(held, store, HandsetFiles(lambda: PLACE)),
         "sealed": UploadsFile(directory / "journal.sqlite3", UPLOAD_KEY),
+        "handset_source": HandsetSource(held, lambda: PLACE),
     }
 
 

@@ -44,6 +44,25 @@ def test_a_plan_shows_handset_files_also_while_the_node_is_away(machine: Machine
     assert (code, json.loads(out)["steps"]) == (1, [])
 
 
+def test_a_dry_run_shows_what_the_plan_then_shows_of_handsets(machine: Machine) -> None:
+    machine.ok("handset", "add", MAC, "T54W", "--login", "100")
+    machine.ok("handset", "add", "80:5e:c0:12:34:57", "T54W", "--login", "101")
+    machine.refused("apply")  # publishes, and says that the node is away
+    changed = ("set", "extension", "100", "label=Front desk")
+    handsets = machine.json(*changed, "--dry-run")["handsets"]
+    assert handsets["told"] == ["805ec0123456"]
+    assert (handsets["directories"], handsets["more"], handsets["problems"]) == (1, 0, [])
+    said = machine.ok(*changed, "--dry-run")
+    assert "account.1.label = Front desk" in said and "where registered: 805ec0123456." in said
+    assert "The directory of 1 more handset changes." in said
+    machine.ok(*changed)
+    planned = json.loads(machine.run("plan", "--json")[1])["steps"]
+    assert [step for step in planned if step["artefact"] == "published:805ec0123456"] == handsets["steps"]
+    assert {step["artefact"] for step in planned} == {"published:805ec0123456", "published:805ec0123457"}
+    site = machine.json("site", "set", "singapore", "time_zone=Asia/Tokyo", "--dry-run")["handsets"]
+    assert site["told"] == ["805ec0123456", "805ec0123457"]
+
+
 def test_the_passwords_of_web_pages_are_shown_by_their_own_command_and_audited(machine: Machine) -> None:
     shown = machine.json("handset", "add", MAC, "T54W", "--login", "100")
     passwords = machine.json("handset", "passwords", MAC)

@@ -440,6 +440,15 @@ async def test_what_is_not_seen_is_answered_like_what_is_not_there(world: World)
         assert (hidden.status_code, told) == (missing.status_code, missing.json()["detail"]), operation
 
 
+async def test_a_preview_shows_files_of_handsets_to_who_may_read_them(world: World) -> None:
+    for position, shown in ((Position.OCCUPIER_ADMIN, True), (Position.PERSON, False)):
+        preview = OPERATIONS["preview_extension"]
+        response = await world.ask(caller(position), preview, OWN, {"label": "Front"})
+        assert response.status_code == 200, response.text
+        handsets = response.json()["handsets"]
+        assert (handsets is not None and handsets["told"] == [OWN["mac"]]) is shown
+
+
 async def test_an_id_that_a_stranger_has_is_answered_like_a_free_one(world: World) -> None:
     tenant = caller(Position.OCCUPIER_ADMIN)
     for wanted in (OTHER["person"], "free"):

@@ -10,7 +10,6 @@ import pytest
 from control_plane.domain.entities import Decommission
 from control_plane.domain.model import Model
 from control_plane.errors import ControlPlaneError, IllegalTransition, InvalidField, UnknownEntity
-from control_plane.plan.plan import Plan
 from control_plane.plan.steps import Op
 from control_plane.render.units import render_unit, units
 from control_plane.service import preview
@@ -36,7 +35,7 @@ MAIN = "+6561000900"
 DESK = {"kind": "extension", "target": "100"}
 
 Change = Callable[[MemoryStore, By, tuple[str, str], Mapping[str, object]], Awaitable[object]]
-Look = Callable[[MemoryStore, By, tuple[str, str], Mapping[str, object]], Awaitable[Plan]]
+Look = Callable[[MemoryStore, By, tuple[str, str], Mapping[str, object]], Awaitable[preview.Preview]]
 
 EXTENSION = (preview.preview_extension, patch_extension, ("acme", "101"))
 GROUP = (preview.preview_group, patch_group, ("acme", "300"))
@@ -90,7 +89,7 @@ async def test_a_preview_names_the_rows_that_the_change_then_changes(
 ) -> None:
     look, make, key = case
     before, revision = (await store.snapshot()).model, await store.revision()
-    plan = await look(store, BY, key, changes)
+    plan = (await look(store, BY, key, changes)).plan
     assert ((await store.snapshot()).model, await store.revision()) == (before, revision)
     await make(store, BY, key, changes)
     old, new = held(before), held((await store.snapshot()).model)
@@ -152,7 +151,7 @@ async def test_a_preview_of_what_everything_stands_on_names_the_rows_of_each_nod
     away = {"id": "away", "name": "Away", "region": "GB", "time_zone": "Europe/London", "node": "second"}
     await create_site(store, BY, away)
     before, revision = (await store.snapshot()).model, await store.revision()
-    plans = await look(store, BY, key, changes)
+    plans = (await look(store, BY, key, changes)).plans
     assert ((await store.snapshot()).model, await store.revision()) == (before, revision)
     await make(store, BY, key, changes)
     after = (await store.snapshot()).model

@@ -20,6 +20,8 @@ from control_plane.render.packed import pack, unpack
 
 COMMON = "common/"
 """Before the name of a file that is the same for every handset; a handset's own is called by its MAC."""
+FIRST = 1
+"""The sequence number of a handset's first publication."""
 MASK = "***"
 SECRET_COLUMNS = frozenset(
     {"token", "token_previous", "ha1", "ha1_previous", "ha1_sha256", "ha1_sha256_previous", "window_id"}
@@ -61,6 +63,14 @@ def publication_of(text: str) -> Publication:
     return Publication(
         parsed["device"], tuple(_file_of(name, found) for name, found in parsed["files"].items())
     )
+
+
+def sequence_in(text: str) -> int:
+    """The number of a published text among those of its handset; that of the first where it has none."""
+    try:
+        return int(publication_of(text).device.get("sequence") or FIRST)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return FIRST
 
 
 def _file_as_json(file: HandsetFile) -> dict[str, object]:

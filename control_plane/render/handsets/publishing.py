@@ -16,6 +16,7 @@ from control_plane.render.handsets.families import CATALOGUE, render_handset
 from control_plane.render.handsets.family import HttpLogin
 from control_plane.render.handsets.publication import COMMON, Publication, Value, version_of
 from control_plane.render.handsets.setup import HandsetFile
+from control_plane.render.packed import digest
 
 COMMON_UNIT = Unit(UnitKind.COMMON_FILES, ())
 NOTHING_INSIDE = Inside((), ())
@@ -48,6 +49,20 @@ def render_publication(model: Model, unit: Unit, place: Place, insides: Insides,
     row = device_row(model, handset, place, files) | {"sequence": sequence}
     publication = Publication(row, files)
     return Rendered.of(published=[(handset.mac, publication.text())])
+
+
+def next_publication(
+    render: Callable[[int], Rendered], sequence: int, before: str | None
+) -> tuple[int, Rendered]:
+    """What follows on a publication of this number and of the digest `before`, and its own number.
+
+    One that differs has the next: some makes refuse a file whose version is not newer than the one they hold.
+    """
+    found = render(sequence)
+    if before is not None and any(digest(text) != before for text in found.values.values()):
+        sequence += 1
+        found = render(sequence)
+    return sequence, found
 
 
 def _common(model: Model, place: Place) -> Iterator[tuple[str, str]]:
@@ -158,11 +173,38 @@ class Index:
         return _units(self._by_extension.get((org, extension), ()))
 
 
+class Scan:
+    """What `Index` knows, looked up as it is asked: for one question, a tenth of making an index."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def keys(self, org: str) -> Iterable[str]:
+        """The extensions of an organisation."""
+        return (key for owner, key in self._model.extensions if owner == org)
+
+    def of_org(self, org: str) -> frozenset[Unit]:
+        """The handsets of an organisation."""
+        return _units(mac for mac, handset in self._model.handsets.items() if handset.org == org)
+
+    def at_site(self, site: str) -> frozenset[Unit]:
+        """The handsets at a site."""
+        return _units(mac for mac, handset in self._model.handsets.items() if handset.site == site)
+
+    def at(self, org: str, extension: str) -> frozenset[Unit]:
+        """The handsets logged in at an extension."""
+        return _units(
+            mac
+            for mac, handset in self._model.handsets.items()
+            if handset.extension == extension and handset.org == org
+        )
+
+
 def _units(macs: Iterable[str]) -> frozenset[Unit]:
     return frozenset(Unit(UnitKind.HANDSET, (mac,)) for mac in macs)
 
 
-def touched_handsets(index: Index, before: Entity | None, after: Entity | None) -> frozenset[Unit]:
+def touched_handsets(index: Index | Scan, before: Entity | None, after: Entity | None) -> frozenset[Unit]:
     """The units a change concerns at once; `index` knows the change already."""
     entity = after or before
     match entity:
@@ -185,7 +227,7 @@ def touched_handsets(index: Index, before: Entity | None, after: Entity | None) 
             return frozenset()
 
 
-def _of_numbers(index: Index, *numbers: Entity | None) -> frozenset[Unit]:
+def _of_numbers(index: Index | Scan, *numbers: Entity | None) -> frozenset[Unit]:
     found: frozenset[Unit] = frozenset()
     for number in numbers:
         if isinstance(number, PhoneNumber) and number.org and number.extension:
