@@ -49,6 +49,7 @@ ALWAYS = _errors()
 NODE = _errors(404, 502, 504)
 APPLY = _errors(404, 409, 502, 504, *_WITH_BODY)
 RETRY = _errors(404, 409)
+MAILS = _errors(404, 409, 502, 504)
 UNBLOCK = _errors(404, 502, 504)
 ASK = _errors(404, *_WITH_BODY)
 UNDO = _errors(404, 409) | {200: {"headers": _REVISION}}

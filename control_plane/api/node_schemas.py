@@ -11,6 +11,8 @@ from control_plane.apply.state import Stage
 from control_plane.plan.changes import Drift
 from control_plane.plan.steps import Op
 from control_plane.ports import LinkState
+from control_plane.service.mails import MailState
+from control_plane.service.notice import NoticeKind
 
 
 class StepOut(BaseModel):
@@ -99,8 +101,33 @@ class MailOut(BaseModel):
     configured: bool
     waiting: int
     sent: int
-    failed: int
+    failed: int = Field(description="How many were given up and are kept, to be tried again or discarded.")
     problem: str | None
+
+
+class KeptMailOut(BaseModel):
+    """A mail about a call that is not sent: to whom and why not, never what it says."""
+
+    node: str
+    id: str
+    state: MailState
+    kind: NoticeKind | None = Field(description="null, as what follows, where its row cannot be read.")
+    organisation: str | None
+    extension: str | None
+    at: datetime | None = Field(description="When the call was that it is about.")
+    recipients: list[str] = Field(description="Whom another try goes to: those the extension names now.")
+    tries: int | None = Field(
+        description="While it waits, since the control plane started; null: not known any more."
+    )
+    error: str | None = Field(description="Why it is not sent.")
+    given_up_at: datetime | None
+    next_try: datetime | None
+
+
+class RetriedOut(BaseModel):
+    """How many mails are tried again."""
+
+    retried: int
 
 
 class NodeOut(BaseModel):

@@ -51,13 +51,14 @@ class NodePorts:
     observer: Observer
 
 
-def _nodes(request: Request) -> Mapping[str, NodePorts]:
+def nodes_of(request: Request) -> Mapping[str, NodePorts]:
+    """What runs, by node."""
     nodes: Mapping[str, NodePorts] = request.app.state.nodes
     return nodes
 
 
 async def _node(request: Request, node: str) -> NodePorts:
-    nodes = _nodes(request)
+    nodes = nodes_of(request)
     if node not in nodes:
         raise UnknownEntity("node", node)
     return nodes[node]
@@ -70,7 +71,7 @@ router = APIRouter(prefix="/nodes", tags=["nodes"])
 @router.get("", response_model=list[NodeOut], responses=documents.ALWAYS)
 async def list_nodes(request: Request) -> list[Json]:
     """How every node stands."""
-    return [await node_as_json(node) for _, node in sorted(_nodes(request).items())]
+    return [await node_as_json(node) for _, node in sorted(nodes_of(request).items())]
 
 
 @router.get("/{node}", response_model=NodeOut, responses=documents.LIST)

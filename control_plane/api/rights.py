@@ -241,6 +241,13 @@ RULES: Final[Mapping[str, Rule]] = {
     "get_blocked": Rule(READ, OPERATOR_READS),
     "unblock_all": Rule(PUSH, OPERATOR_CHANGES),
     "unblock": Rule(PUSH, OPERATOR_CHANGES),
+    # mails about calls
+    "list_mails": Rule(READ, OPERATOR_READS),
+    "retry_mails": Rule(WRITE, OPERATOR_CHANGES),
+    "retry_mail": Rule(WRITE, OPERATOR_CHANGES),
+    "discard_mail": Rule(WRITE, OPERATOR_CHANGES),
+    "list_organisation_mails": Rule(READ, TENANT_READS),
+    "retry_organisation_mails": Rule(WRITE, TENANT_CHANGES),
     # accounts
     "log_out": Rule(NO_SCOPE, EVERYBODY, filtered=True),
     "get_me": Rule(NO_SCOPE, EVERYBODY, filtered=True),

@@ -90,6 +90,23 @@ class Client:
         """Lift all blocks; how many there were."""
         return int(self._ask("DELETE", "/blocked")["unblocked"])
 
+    def mails(self, limit: int) -> list[dict[str, Any]]:
+        """Mails that were given up, then those that wait."""
+        found: list[dict[str, Any]] = self._ask("GET", f"/mails?limit={limit}")
+        return found
+
+    def retry_mail(self, id: str) -> None:
+        """Try one again. Raises: RequestRefused (404: there is none)."""
+        self._ask("POST", f"/mails/{quote(id, safe='')}/retry")
+
+    def retry_mails(self) -> int:
+        """Try all of them again; how many there were."""
+        return int(self._ask("POST", "/mails/retry")["retried"])
+
+    def discard_mail(self, id: str) -> None:
+        """Forget one. Raises: RequestRefused (404: there is none)."""
+        self._ask("DELETE", f"/mails/{quote(id, safe='')}")
+
     def tasks(self, query: Mapping[str, str | int]) -> list[dict[str, Any]]:
         """Tasks, newest first; `query` as the API takes it."""
         found: list[dict[str, Any]] = self._request("GET", f"/tasks?{urlencode(query)}")["items"]

@@ -61,6 +61,7 @@ COMMANDS: Mapping[str, Listed] = {
     "main-number": Listed("Set up main numbers, and take that away.", ("grouping",)),
     "lab": Listed("The lab: a PBX node, a carrier and the control plane.", ("lab",)),
     "carrier": Listed("The world outside: calls in, and how numbers behave.", ("lab",)),
+    "mail": Listed("Mails about missed calls and voicemail that are not sent.", ("mails",)),
     "number": Listed(
         "Phone numbers: the pool of a site, and their life.",
         ("numbers", "number_life", "number_listing", "number_pool"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -144,9 +145,18 @@ def _status_facts(view: LabView, wiring: Installation) -> dict[str, str]:
         if node["warnings"]:
             found["warning"] = "\n".join(node["warnings"])
         found["blocked"] = f"{node['blocked']} addresses" if node["blocked"] else "nobody"
-        if node["mail"]["problem"]:
-            found["mail"] = node["mail"]["problem"]
+        mail = _mail_in_words(node["mail"])
+        if mail:
+            found["mail"] = mail
     return found
+
+
+def _mail_in_words(mail: Mapping[str, Any]) -> str:
+    """What is wrong with mails about calls; empty when nothing is."""
+    said = [mail["problem"]] if mail["problem"] else []
+    if mail["failed"]:
+        said.append(f"{mail['failed']} given up: 'wirechief mail list' says which and why")
+    return "\n".join(said)
 
 
 def _print_registered(view: LabView, model: Model) -> None:

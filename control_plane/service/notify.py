@@ -11,36 +11,43 @@ import asyncio
 import contextlib
 import logging
 import random
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import timedelta
 
 from control_plane.domain.model import Model
 from control_plane.errors import (
     AsteriskError,
-    MailNotSent,
-    MailRefused,
+    Conflict,
     RenderError,
     StoreError,
+    UnknownEntity,
 )
 from control_plane.ports import (
     AmiEvent,
     Clock,
     LinkState,
-    Mail,
     Mailer,
     NodeLink,
     Recording,
     Recordings,
     Store,
 )
-from control_plane.service.notice import OUTBOX, BadRow, Notice, NoticeKind, compose, parse_row, recipients
+from control_plane.service.delivery import Delivery
+from control_plane.service.mail_rows import DeadLetter, MailRows, short_reason
+from control_plane.service.mails import KeptMail, OutboxStatus, given_up, is_of, waiting
+from control_plane.service.notice import (
+    OUTBOX,
+    BadRow,
+    Notice,
+    NoticeKind,
+    compose,
+    message_id,
+    parse_row,
+    recipients,
+)
 
 logger = logging.getLogger(__name__)
 
-DEAD = "outbox-failed"
 FIRST_RETRY_S = 30
 LONGEST_RETRY_S = 7200
 MAX_TRIES = 20
@@ -50,43 +57,11 @@ RECORDING_GRACE = timedelta(minutes=2)
 RECORDING_RETRY_S = 10
 STALE = timedelta(days=7)
 """What waits for a mail server longer than this becomes a dead letter: the outbox must not grow for ever."""
-MAX_DEAD = 500
 SERVER_DOWN_AFTER = 3
 """So many failures in a row mean the mail server and not the mails: the rest waits for the next round."""
 EVERY_S = 60.0
 RETRY_S = 5.0
-ROW_BYTES = 600
-REASON_BYTES = 250
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxStatus:
-    """How mail about calls stands; `problem` is one sentence when something waits that should not."""
-
-    configured: bool
-    waiting: int
-    sent: int
-    failed: int
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A notice that was given up: its row and why."""
-
-    id: str
-    row: str
-    reason: str
-
-
-@dataclass(slots=True)
-class _Delivery:
-    """What was tried for one row since this process started."""
-
-    tries: int = 0
-    due: datetime | None = None
-    served: set[str] = field(default_factory=set)
-    refused: dict[str, str] = field(default_factory=dict)
+NO_SERVER = "no mail server is set (smtp_host)"
 
 
 class Outbox:
@@ -107,17 +82,22 @@ class Outbox:
         recordings: Recordings,
     ) -> None:
         self._link = link
+        self._rows = MailRows(link)
         self._store = store
         self._clock = clock
         self._node = node
         self._mailer = mailer
         self._recordings = recordings
-        self._deliveries: dict[str, _Delivery] = {}
+        self._deliveries: dict[str, Delivery] = {}
         self._waiting = 0
         self._sent = 0
         self._dead = 0
         self._problem: str | None = None
-        self._lock = asyncio.Lock()
+        self._round_lock = asyncio.Lock()
+        self._row_lock = asyncio.Lock()
+        """Held for one mail at a time, so that who asks for something waits for one and not for all."""
+        self._discarded: set[str] = set()
+        """Keys of this round's rows that are gone."""
         self._wake = asyncio.Event()
 
     @property
@@ -125,7 +105,7 @@ class Outbox:
         """As of the last round."""
         problem = self._problem
         if self._mailer is None and self._waiting:
-            problem = f"{self._waiting} mails wait: no mail server is set (smtp_host)."
+            problem = f"{self._waiting} mails wait: {NO_SERVER}."
         return OutboxStatus(self._mailer is not None, self._waiting, self._sent, self._dead, problem)
 
     async def run(self) -> None:
@@ -150,32 +130,88 @@ class Outbox:
             AsteriskError: the connection broke; what was sent is not sent again by this process.
             StoreError: the model cannot be read.
         """
-        async with self._lock:
+        async with self._round_lock:
             if self._link.state is not LinkState.CONNECTED:
                 return
-            rows = await self._link.read_rows(OUTBOX)
-            await self._bound_dead()
+            self._discarded.clear()
+            rows = await self._rows.waiting()
+            self._dead = await self._rows.bound()
             model = (await self._store.snapshot()).model
             self._deliveries = {key: d for key, d in self._deliveries.items() if key in rows}
             self._waiting = len(rows)
             await self._work_off(rows, model)
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """What was given up, by id. Raises: AsteriskError."""
-        rows = await self._link.read_rows(DEAD)
-        return tuple(_dead_letter(key, value) for key, value in sorted(rows.items()))
+    async def mails(self) -> list[KeptMail]:
+        """What was given up, then what waits, the newest first in each.
 
-    async def retry_dead_letters(self) -> int:
-        """Put every dead letter back into the outbox; how many there were. Raises: AsteriskError."""
-        async with self._lock:
-            rows = await self._link.read_rows(DEAD)
-            letters = [_dead_letter(key, value) for key, value in sorted(rows.items())]
-            await self._link.put_rows([(f"{OUTBOX}/{letter.id}", letter.row) for letter in letters])
-            await self._link.delete_rows(rows)
-            for letter in letters:
-                self._deliveries.pop(f"{OUTBOX}/{letter.id}", None)
+        Raises: AsteriskError, StoreError.
+        """
+        # In this order: what is given up meanwhile is told twice rather than not at all.
+        rows = await self._rows.waiting()
+        letters = await self._rows.dead()
+        model = (await self._store.snapshot()).model
+        found = [given_up(self._node, letter, model) for letter in letters]
+        for key, row in rows.items():
+            delivery = self._deliveries.get(key, Delivery())
+            problem = NO_SERVER if self._mailer is None else delivery.problem
+            found.append(waiting(self._node, key, row, model, delivery.tries, problem, delivery.due))
+        return sorted(found, key=lambda mail: mail.order, reverse=True)
+
+    async def retry(self, id: str | None = None, org: str | None = None) -> int:
+        """Try again now what was given up, and what waits for its next try; how many mails that is.
+
+        Args:
+            id: only this one.
+            org: only those about extensions of this organisation.
+
+        Raises: AsteriskError, Conflict (MailRows); UnknownEntity: there is no mail `id`.
+        """
+
+        def is_meant(ident: str, row: str) -> bool:
+            return id in (None, ident) and (org is None or is_of(org, row))
+
+        async with self._row_lock:
+            rows = await self._rows.waiting()
+            keys = [key for key, row in rows.items() if is_meant(key.removeprefix(f"{OUTBOX}/"), row)]
+            letters = [letter for letter in await self._rows.dead() if is_meant(letter.id, letter.row)]
+            if id is not None and not keys and not letters:
+                raise UnknownEntity("mail", id)
+            back = {letter.id for letter in letters if await self._put_back(letter, one=id is not None)}
+            for key in keys:
+                delivery = self._deliveries.setdefault(key, Delivery())
+                delivery.due = None
+                delivery.refused.clear()
+            self._dead = max(0, self._dead - len(back))
         self._wake.set()
-        return len(rows)
+        return len(back.union(key.removeprefix(f"{OUTBOX}/") for key in keys))
+
+    async def _put_back(self, letter: DeadLetter, *, one: bool) -> bool:
+        try:
+            await self._rows.put_back(letter)
+        except Conflict as exc:
+            if one:
+                raise
+            logger.warning("node %s: %s", self._node, exc)
+            return False
+        return True
+
+    async def discard(self, id: str, by: str) -> None:
+        """Forget a mail, waiting or given up; it is never sent.
+
+        Raises: AsteriskError, Conflict (MailRows); UnknownEntity: there is no mail `id`.
+        """
+        key = f"{OUTBOX}/{id}"
+        async with self._row_lock:
+            is_waiting = key in await self._rows.waiting()
+            is_dead = any(letter.id == id for letter in await self._rows.dead())
+            if not is_waiting and not is_dead:
+                raise UnknownEntity("mail", id)
+            await self._rows.discard(id)
+            self._discarded.add(key)
+            self._deliveries.pop(key, None)
+            self._waiting = max(0, self._waiting - is_waiting)
+            self._dead = max(0, self._dead - is_dead)
+        logger.warning("mail %s of node %s was discarded by %s", id, self._node, by)
 
     def _on_event(self, event: AmiEvent) -> None:
         if event.name == "UserEvent" and event.headers.get("UserEvent") == "Outbox":
@@ -201,7 +237,8 @@ class Outbox:
         for key in sorted(rows):
             _stop_if_cancelled()
             try:
-                went_well = await self._one(key, rows[key], model)
+                async with self._row_lock:
+                    went_well = key in self._discarded or await self._one(key, rows[key], model)
             except RenderError as exc:
                 # A key or value that AMI cannot carry: not written by our dialplan, not ours to remove.
                 logger.warning("outbox row of node %s left alone: %s", self._node, exc)
@@ -226,7 +263,7 @@ class Outbox:
             if now - notice.at > STALE:
                 await self._bury(key, value, f"no mail server was set for {STALE.days} days")
             return True
-        delivery = self._deliveries.setdefault(key, _Delivery())
+        delivery = self._deliveries.setdefault(key, Delivery())
         if delivery.due is not None and now < delivery.due:
             return True
         recording = await self._recording(notice)
@@ -234,31 +271,13 @@ class Outbox:
         if recording is None and awaited:
             delivery.due = now + timedelta(seconds=RECORDING_RETRY_S)
             return True
-        mails = [compose(notice, model, to, recording, self._message_id(key)) for to in wanted]
-        problem = await self._send(
-            self._mailer, [mail for mail in mails if mail.to[0] not in delivery.served], delivery
-        )
+        mails = [compose(notice, model, to, recording, message_id(self._node, key)) for to in wanted]
+        served = len(delivery.served)
+        problem = await delivery.attempt(self._mailer, mails)
+        self._sent += len(delivery.served) - served
         return await self._settle(key, value, delivery, problem)
 
-    async def _send(self, mailer: Mailer, mails: list[Mail], delivery: _Delivery) -> str | None:
-        """Send each; why one must be tried again, or None when all are settled."""
-        problem: str | None = None
-        for mail in mails:
-            to = mail.to[0]
-            if to in delivery.refused:
-                continue
-            try:
-                await mailer.send(mail)
-            except MailRefused as exc:
-                delivery.refused[to] = f"{to}: {exc}"
-            except MailNotSent as exc:
-                problem = str(exc)
-            else:
-                delivery.served.add(to)
-                self._sent += 1
-        return problem
-
-    async def _settle(self, key: str, value: str, delivery: _Delivery, problem: str | None) -> bool:
+    async def _settle(self, key: str, value: str, delivery: Delivery, problem: str | None) -> bool:
         if problem is None:
             self._problem = None
             if delivery.refused:
@@ -267,7 +286,6 @@ class Outbox:
                 await self._remove(key)
             return True
         self._problem = problem
-        delivery.tries += 1
         if delivery.tries >= MAX_TRIES:
             await self._bury(key, value, f"given up after {delivery.tries} tries: {problem}")
             return False
@@ -284,30 +302,19 @@ class Outbox:
         )
 
     async def _remove(self, key: str) -> None:
-        await self._link.delete_rows([key])
+        await self._rows.remove(key)
+        self._forget(key)
+
+    def _forget(self, key: str) -> None:
         self._deliveries.pop(key, None)
         self._waiting -= 1
 
     async def _bury(self, key: str, value: str, reason: str) -> None:
-        """Turn a row into a dead letter: first the letter, then the row goes."""
-        letter = f"{_cut(value, ROW_BYTES)}|{_cut(reason, REASON_BYTES)}"
-        await self._link.put_rows([(f"{DEAD}/{key.removeprefix(f'{OUTBOX}/')}", letter)])
-        await self._remove(key)
+        delivery = self._deliveries.get(key, Delivery())
+        await self._rows.bury(key, value, delivery.tries, self._clock.now(), reason)
+        self._forget(key)
         self._dead += 1
-        logger.error("mail of %s was given up: %s", key, _cut(reason, REASON_BYTES))
-
-    async def _bound_dead(self) -> None:
-        dead = await self._link.read_rows(DEAD)
-        # Ids are Asterisk's unique ids: they sort by time.
-        excess = sorted(dead)[: max(0, len(dead) - MAX_DEAD)]
-        if excess:
-            await self._link.delete_rows(excess)
-        self._dead = len(dead) - len(excess)
-
-    def _message_id(self, key: str) -> str:
-        plain = re.sub(r"[^A-Za-z0-9.-]", "", key.removeprefix(f"{OUTBOX}/"))[:40]
-        # The digest tells apart what the cleaning made equal.
-        return f"{plain}.{sha256(f'{self._node}/{key}'.encode()).hexdigest()[:16]}"
+        logger.error("mail of %s was given up: %s", key, short_reason(reason))
 
 
 def _stop_if_cancelled() -> None:
@@ -319,13 +326,3 @@ def _stop_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def _dead_letter(key: str, value: str) -> DeadLetter:
-    row, _, reason = value.rpartition("|")
-    return DeadLetter(key.removeprefix(f"{DEAD}/"), row, reason)
-
-
-def _cut(text: str, size_bytes: int) -> str:
-    plain = "".join(c if c.isprintable() and c != "|" else " " for c in text)
-    return plain.encode()[:size_bytes].decode("utf-8", "ignore").strip()

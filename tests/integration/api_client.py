@@ -28,7 +28,7 @@ from control_plane.apply.publisher import Publisher
 from control_plane.apply.reconciler import Reconciler
 from control_plane.bootstrap.wiring import PROVISIONING_REALM
 from control_plane.observe.attacks import Policy
-from control_plane.ports import TaskStore
+from control_plane.ports import Mailer, TaskStore
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import SipAddress
 from control_plane.service.handset import take_in, take_in_pin
@@ -119,7 +119,13 @@ class Api:
         return body
 
 
-def node_ports(store: SqlStore, node: FakeNode, spool: Path, tasks: TaskStore | None = None) -> NodePorts:
+def node_ports(
+    store: SqlStore,
+    node: FakeNode,
+    spool: Path,
+    tasks: TaskStore | None = None,
+    mailer: Mailer | None = None,
+) -> NodePorts:
     """What runs for a node, not running: a test asks it for plans and pushes."""
     clock = WallClock()
     intake = Intake(
@@ -130,7 +136,7 @@ def node_ports(store: SqlStore, node: FakeNode, spool: Path, tasks: TaskStore | 
     return NodePorts(
         Reconciler(NODE, node, store, intake, clock, tasks=tasks),
         Guard(node, store, clock, node=NODE, policy=Policy()),
-        Outbox(node, store, clock, node=NODE, mailer=None, recordings=VoicemailSpool(spool)),
+        Outbox(node, store, clock, node=NODE, mailer=mailer, recordings=VoicemailSpool(spool)),
         node,
         ModelFindings(store),
         Observer(node, clock),
@@ -150,7 +156,9 @@ def publishing_ports(store: SqlStore, node: FakeNode, directory: Path) -> Publis
 
 
 @asynccontextmanager
-async def demo_api(directory: Path, node: FakeNode | None = None) -> AsyncIterator[Api]:
+async def demo_api(
+    directory: Path, node: FakeNode | None = None, mailer: Mailer | None = None
+) -> AsyncIterator[Api]:
     """The API over a new database with the demo, and `node` as its node "lab"."""
     store = await open_store(migrated_file(directory / "wirechief.db"), WallClock())
     try:
@@ -160,7 +168,7 @@ async def demo_api(directory: Path, node: FakeNode | None = None) -> AsyncIterat
         else:
             api = Api(
                 store,
-                {NODE: node_ports(store, node, directory, store)},
+                {NODE: node_ports(store, node, directory, store, mailer)},
                 publishing_ports(store, node, directory),
             )
         async with api.client:

@@ -29,6 +29,7 @@ EXAMPLES = int(os.environ.get("WIRECHIEF_SCHEMATHESIS_EXAMPLES", "8"))
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
 START_S = 30.0
 WAIT_S = 0.05
+MISSED = "missed,acme,100,+6561234567,1767574800,busy"
 
 
 class _Server(threading.Thread):
@@ -51,6 +52,11 @@ class _Server(threading.Thread):
     async def _serve(self) -> None:
         node = FakeNode()
         await node.connect()
+        node.rows |= {
+            "outbox/1": MISSED,
+            "outbox-failed/2": f"{MISSED}|1|1767574800|why",
+            "outbox-failed/3": "",
+        }
         async with demo_api(self._directory, node) as api:
             config = uvicorn.Config(api.app, log_config=None, lifespan="off")
             with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -361,9 +361,18 @@ async def test_a_caller_s_message_and_a_missed_call_arrive_as_mail(
             mailer=mailer(inbox.port),
             recordings=VoicemailSpool(own_lab.lab.node_dir / "spool"),
         )
+        inbox.recipient_answers["ann@acme.example"] = "550 unknown"
         running = asyncio.create_task(outbox.run())
         try:
+            await until(lambda: outbox.status.failed == 1, "the missed call's mail is given up", 10)
+            (letter,) = await outbox.mails()
+            assert (letter.state, letter.extension, letter.tries) == ("given_up", "101", 1)
+            assert letter.error == "ann@acme.example: recipient refused: 550 unknown"
+            inbox.recipient_answers.clear()
+            assert await outbox.retry(letter.id) == 1
             await until(lambda: len(inbox.mails) == 1, "the missed call's mail", 10)
+            await until(lambda: outbox.status.waiting == 0, "its row is gone", 10)
+            assert await outbox.mails() == []
             await own_lab.carrier.call(CALLER, DID_VOICEMAIL, talk_s=GREETING_S + SPOKEN_S)
             await until(
                 lambda: (outbox.status.sent, outbox.status.waiting) == (2, 0), "the message's mail", 20

@@ -162,6 +162,7 @@ OWN = {
     "group": "900",
     "node": NODE,
     "address": "192.0.2.1",
+    "mail": "1",
     "task": "1",
     "account": "ann@acme.example",
     "token": token_id("ann@acme.example"),
@@ -181,6 +182,7 @@ OTHER = OWN | {
     "token": token_id(f"ann@{MARK}.example"),
     "entry": entry_of(MARK),
     "task": "2",
+    "mail": "2",
     "mac": "805ec0000002",
     "name": "805ec0000002.cfg",
 }
@@ -192,6 +194,10 @@ COLLEAGUE = OWN | {
     "token": token_id("bob@acme.example"),
 }
 POOL = OWN | {"e164": "+442071838700"}
+MAILS = {
+    "outbox-failed/1": "missed,acme,100,+4420,1,busy|1|1|why",
+    "outbox-failed/2": f"missed,{MARK},200,+4420,1,busy|1|1|{MARK} why",
+}
 BODIES: dict[str, Any] = {
     "create_organisation": {"id": "new", "name": "New"},
     "create_site": {"id": "new", "name": "New", "region": "GB", "time_zone": "Europe/London"},
@@ -264,7 +270,7 @@ class World:
         self.client = httpx.AsyncClient()
 
     async def open(self) -> None:
-        node = FakeNode()
+        node = self.node = FakeNode()
         await node.connect()
         store: Any = self.store
         tasks = MemoryTasks()
@@ -294,6 +300,7 @@ class World:
         self, caller: Caller, operation: Operation, names: Mapping[str, str], body: Any = None
     ) -> httpx.Response:
         self.store.entities, self.store.version_of = dict(self._entities), dict(self._versions)
+        self.node.rows |= MAILS
         self.logins.caller = caller
         writes = operation.method in ("post", "patch", "put")
         return await self.client.request(

@@ -63,11 +63,12 @@ def test_a_value_that_is_not_offered_is_named_beside_those_that_are(
 def test_every_fault_of_a_node_is_shown(tmp_path: Path) -> None:
     node = {
         "in_sync": False, "revision": 1, "revision_pushed": 1, "rows": 1, "mailboxes": 0, "last_error": None,
-        "faults": ["one", "two"], "warnings": [], "blocked": 0, "mail": {"problem": None},
+        "faults": ["one", "two"], "warnings": [], "blocked": 0, "mail": {"problem": "no route", "failed": 2},
     }  # fmt: skip
     view = LabView(None, None, 4711, None, "", node, {}, "why")
     found = _status_facts(view, Installation(Settings(), load_or_make_secrets(tmp_path)))
     assert (found["fault"], found["problem"]) == ("one\ntwo", "why")
+    assert found["mail"] == "no route\n2 given up: 'wirechief mail list' says which and why"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,8 +16,9 @@ from control_plane.domain.entities import Organisation, Site
 from control_plane.domain.extension import Extension, NoAnswer, NoAnswerAction
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
-from control_plane.errors import MailNotSent, MailRefused, OutcomeUnknown
+from control_plane.errors import Conflict, MailNotSent, MailRefused, OutcomeUnknown, UnknownEntity
 from control_plane.ports import Clock, LinkState, Mail, Mailer, Recording, Recordings
+from control_plane.service.mails import NOT_TAKEN, KeptMail, MailState, as_told_to_tenant
 from control_plane.service.notice import BadRow, NoticeKind, compose, parse_row, recipients
 from control_plane.service.notify import MAX_TRIES, Outbox
 from tests.contract.fake_node import FakeNode
@@ -99,6 +101,10 @@ class Scene:
             recordings=self.shelf,
         )
         return self.outbox
+
+    async def dead(self) -> list[KeptMail]:
+        """What was given up."""
+        return [mail for mail in await self.outbox.mails() if mail.state is MailState.GIVEN_UP]
 
     @property
     def left(self) -> dict[str, str]:
@@ -238,8 +244,9 @@ async def test_a_week_without_a_mail_server_makes_dead_letters(scene: Scene) -> 
     scene.node.rows["outbox/1"] = MISSED
     scene.clock.advance(days=8)
     await scene.outbox.drain()
-    (letter,) = await scene.outbox.dead_letters()
-    assert (letter.id, letter.row, letter.reason) == ("1", MISSED, "no mail server was set for 7 days")
+    (letter,) = await scene.dead()
+    assert (letter.id, letter.tries, letter.error) == ("1", 0, "no mail server was set for 7 days")
+    assert scene.node.rows["outbox-failed/1"].startswith(MISSED)
 
 
 async def test_a_server_that_is_down_is_tried_again_later_and_not_at_once(scene: Scene) -> None:
@@ -266,8 +273,9 @@ async def test_a_mail_is_given_up_after_about_a_day_and_kept_with_the_reason(sce
         scene.clock.advance(seconds=600)
         rounds += 1
     assert 23.0 < rounds / 6 < 28.0
-    (letter,) = await scene.outbox.dead_letters()
-    assert letter.reason == f"given up after {MAX_TRIES} tries: no route"
+    (letter,) = await scene.dead()
+    assert letter.error == f"given up after {MAX_TRIES} tries: no route"
+    assert (letter.tries, letter.given_up_at) == (MAX_TRIES, scene.clock.now() - timedelta(seconds=600))
     assert scene.outbox.status.failed == 1
 
 
@@ -278,8 +286,8 @@ async def test_a_refused_address_is_a_dead_letter_and_does_not_keep_the_others_w
     scene.node.rows["outbox/1"] = MISSED
     await scene.outbox.drain()
     assert [mail.to for mail in scene.letterbox.mails] == [("ann@acme.example",)]
-    (letter,) = await scene.outbox.dead_letters()
-    assert letter.reason == "gone@acme.example: recipient refused: 550 no such user"
+    (letter,) = await scene.dead()
+    assert letter.error == "gone@acme.example: recipient refused: 550 no such user"
     assert scene.left == {}
 
 
@@ -300,25 +308,146 @@ async def test_dead_letters_can_be_tried_again(scene: Scene) -> None:
     scene.node.rows["outbox/1"] = MISSED
     await scene.outbox.drain()
     scene.letterbox.trouble.clear()
-    assert await scene.outbox.retry_dead_letters() == 1
+    assert await scene.outbox.retry() == 1
     await scene.outbox.drain()
     assert len(scene.letterbox.mails) == 1
-    assert await scene.outbox.dead_letters() == ()
+    assert await scene.dead() == []
+
+
+async def test_one_mail_is_tried_again_and_the_others_are_left() -> None:
+    scene = Scene("ann@acme.example")
+    await scene.node.connect()
+    scene.node.rows |= {f"outbox-failed/{id}": f"{MISSED}|20|{EPOCH}|no route" for id in (1, 2)}
+    assert await scene.outbox.retry("1") == 1
+    await scene.outbox.drain()
+    assert len(scene.letterbox.mails) == 1
+    assert [letter.id for letter in await scene.dead()] == ["2"]
+    with pytest.raises(UnknownEntity, match="There is no mail '1'"):
+        await scene.outbox.retry("1")
+
+
+async def test_a_retry_does_not_wait_for_the_next_try_and_asks_again_whom_it_refused() -> None:
+    scene = Scene("slow@acme.example", "gone@acme.example")
+    await scene.node.connect()
+    scene.letterbox.trouble["slow@acme.example"] = MailNotSent("greylisted")
+    scene.letterbox.trouble["gone@acme.example"] = MailRefused("recipient refused: 550 no such user")
+    scene.node.rows["outbox/1"] = MISSED
+    await scene.outbox.drain()
+    scene.letterbox.trouble.clear()
+    await scene.outbox.drain()
+    assert scene.letterbox.mails == []
+    assert await scene.outbox.retry() == 1
+    await scene.outbox.drain()
+    assert len(scene.letterbox.mails) == 2
+    assert (scene.left, await scene.dead()) == ({}, [])
+
+
+async def test_only_an_organisation_s_own_mails_are_tried_again(scene: Scene) -> None:
+    theirs = MISSED.replace("acme", "globex")
+    scene.node.rows |= {"outbox-failed/1": f"{theirs}|x", "outbox-failed/2": f"{MISSED}|x"}
+    scene.node.rows["outbox-failed/3"] = "acme|x"
+    assert await scene.outbox.retry(org="acme") == 1
+    assert [letter.id for letter in await scene.dead()] == ["1", "3"]
+
+
+async def test_a_discarded_mail_is_never_sent(scene: Scene) -> None:
+    scene.node.rows |= {"outbox/1": MISSED, "outbox-failed/2": f"{MISSED}|x", "outbox/3": MISSED}
+    scene.letterbox.trouble["ann@acme.example"] = MailNotSent("no route")
+    await scene.outbox.drain()
+    for id in ("1", "2"):
+        await scene.outbox.discard(id, "root")
+    assert (scene.outbox.status.waiting, scene.outbox.status.failed) == (1, 0)
+    scene.letterbox.trouble.clear()
+    await scene.outbox.retry()
+    await scene.outbox.drain()
+    assert len(scene.letterbox.mails) == 1
+    assert await scene.outbox.mails() == []
+    with pytest.raises(UnknownEntity):
+        await scene.outbox.discard("1", "root")
+
+
+async def test_a_mail_that_is_discarded_while_others_are_sent_is_left_out() -> None:
+    scene = Scene("ann@acme.example")
+    await scene.node.connect()
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Letterbox):
+        async def send(self, mail: Mail) -> None:
+            asked.set()
+            await go_on.wait()
+            await super().send(mail)
+
+    scene.letterbox = Slow()
+    scene.start()
+    scene.node.rows |= {"outbox/1": MISSED, "outbox/2": MISSED}
+    draining = asyncio.create_task(scene.outbox.drain())
+    await asked.wait()
+    discarding = asyncio.create_task(scene.outbox.discard("2", "root"))
+    await asyncio.sleep(0)  # it waits for the mail under way, and for no other
+    go_on.set()
+    await asyncio.gather(draining, discarding)
+    assert (len(scene.letterbox.mails), await scene.outbox.mails()) == (1, [])
+
+
+async def test_what_waits_says_to_whom_since_when_and_why_and_nothing_of_what_it_says(scene: Scene) -> None:
+    scene.letterbox.trouble["ann@acme.example"] = MailNotSent("no route")
+    scene.node.rows["outbox/1"] = MISSED
+    await scene.outbox.drain()
+    (mail,) = await scene.outbox.mails()
+    assert (mail.state, mail.kind, mail.org, mail.extension) == ("waiting", "missed", "acme", "100")
+    assert (mail.at, mail.recipients) == (CALLED, ("ann@acme.example",))
+    assert (mail.tries, mail.error) == (1, "no route")
+    assert mail.next_try is not None and mail.next_try > scene.clock.now()
+    assert "+6561234567" not in repr(mail)
+    scene.start(configured=False)
+    (mail,) = await scene.outbox.mails()
+    assert mail.error == "no mail server is set (smtp_host)"
+
+
+async def test_a_letter_of_an_earlier_version_and_one_that_is_no_letter_are_listed_too(scene: Scene) -> None:
+    scene.node.rows |= {
+        "outbox-failed/1": f"{MISSED}|the reason",
+        "outbox-failed/2": "",
+        "outbox-failed/3": f"{MISSED}|x|y|z",
+        "outbox-failed/4": f"{MISSED}|{10**30}|{10**30}|z",
+    }
+    letters = {letter.id: letter for letter in await scene.dead()}
+    assert (letters["1"].error, letters["1"].tries, letters["1"].given_up_at) == ("the reason", None, None)
+    assert [letters[id].kind for id in "1234"] == ["missed", None, "missed", "missed"]
+    assert [letters[id].tries for id in "234"] == [None, None, None]
+
+
+async def test_a_letter_whose_key_ami_cannot_carry_is_left_and_the_others_are_tried(scene: Scene) -> None:
+    scene.node.rows |= {"outbox-failed/1\n2": f"{MISSED}|x", "outbox-failed/3": f"{MISSED}|x"}
+    assert await scene.outbox.retry() == 1
+    for refused in (scene.outbox.retry("1\n2"), scene.outbox.discard("1\n2", "root")):
+        with pytest.raises(Conflict, match="Mail '1"):
+            await refused
+
+
+def test_a_tenant_is_told_what_is_wrong_with_his_address_and_nothing_of_the_mail_server() -> None:
+    mail = KeptMail("lab", "1", MailState.GIVEN_UP, None, "acme", "100", None, (), 1, None)
+    for error, told in (
+        (None, None),
+        ("ann@acme.example: recipient refused: 550 no such user", None),
+        ("given up after 20 tries: Mail server mx.internal refused the login (535)", NOT_TAKEN),
+    ):
+        assert as_told_to_tenant(replace(mail, error=error)).error == (told or error)
 
 
 async def test_a_hostile_row_is_a_dead_letter_and_the_next_is_sent(scene: Scene) -> None:
     scene.node.rows |= {"outbox/0": "voicemail,../../etc,100,x,1,passwd", "outbox/1": MISSED}
     await scene.outbox.drain()
     assert len(scene.letterbox.mails) == 1
-    (letter,) = await scene.outbox.dead_letters()
-    assert letter.reason == "the row cannot be read: it names no extension"
+    (letter,) = await scene.dead()
+    assert letter.error == "the row cannot be read: it names no extension"
 
 
 async def test_dead_letters_are_bounded_and_the_oldest_go(scene: Scene) -> None:
     scene.node.rows |= {f"outbox-failed/{number:04d}": f"{MISSED}|x" for number in range(510)}
     await scene.outbox.drain()
-    letters = await scene.outbox.dead_letters()
-    assert (len(letters), letters[0].id) == (500, "0010")
+    letters = await scene.dead()
+    assert (len(letters), letters[-1].id) == (500, "0010")
 
 
 async def test_a_voicemail_waits_for_its_recording_and_then_goes_without(scene: Scene) -> None:
