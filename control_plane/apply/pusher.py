@@ -74,7 +74,7 @@ class Pusher:
         self.node = node
         self.ledger = Ledger(node)
         self.book = TaskBook(clock)
-        self._repairs = Repairs(node, tasks, clock)
+        self._repairs = Repairs(node, store, tasks, clock)
         self.record = PushedRecord(store, node, self.book)
         self.devices = DeviceChecks(node, link, self.ledger)
         self.last_applied: Applied | None = None

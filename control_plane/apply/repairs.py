@@ -26,8 +26,10 @@ from control_plane.plan.tasks import (
     TaskFilter,
     TaskKind,
     TaskState,
+    owner_of,
+    subject_of,
 )
-from control_plane.ports import Clock, TaskStore
+from control_plane.ports import Clock, Store, TaskStore
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +47,9 @@ def repairs_of(plan: Plan) -> tuple[Step, ...]:
 class Repairs:
     """Of one node; at most one task is open."""
 
-    def __init__(self, node: str, tasks: TaskStore | None, clock: Clock) -> None:
+    def __init__(self, node: str, store: Store, tasks: TaskStore | None, clock: Clock) -> None:
         self._node = node
+        self._store = store
         self._tasks = tasks
         self._clock = clock
         self._open: Task | None = None
@@ -60,7 +63,7 @@ class Repairs:
             if not steps:
                 await self._end((), None)
             elif self._tasks is not None:
-                task = self._open or await self._tasks.add_task(_ACTOR, self._new(steps))
+                task = self._open or await self._tasks.add_task(_ACTOR, await self._new(steps))
                 before = task.progress
                 begun = Progress(
                     TaskState.RUNNING,
@@ -109,7 +112,12 @@ class Repairs:
         await self._tasks.set_progress(task.id, progress)
         self._open = replace(task, progress=progress) if failed else None
 
-    def _new(self, steps: Iterable[Step]) -> NewTask:
-        units = {(str(s.unit.kind), "/".join(s.unit.key)): None for s in steps if s.unit is not None}
-        subjects: tuple[Subject, ...] = (("node", self._node), *units)
-        return NewTask(TaskKind.REPAIR, subjects[:OBJECTS_KEPT], node=self._node)
+    async def _new(self, steps: Iterable[Step]) -> NewTask:
+        """The node names it, as the operator's; those whose things it is about are its further owners."""
+        model = (await self._store.snapshot()).model
+        found = (subject_of(None if s.unit is None else str(s.unit), str(s.key)) for s in steps)
+        about = dict.fromkeys(subject for subject in found if subject is not None)
+        owners = (owner_of(model, subject) for subject in about)
+        others = frozenset(org for org in owners if org is not None and org in model.organisations)
+        subjects: tuple[Subject, ...] = (("node", self._node), *about)
+        return NewTask(TaskKind.REPAIR, subjects[:OBJECTS_KEPT], node=self._node, others=others)

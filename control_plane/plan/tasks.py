@@ -146,6 +146,44 @@ def pushes(model: Model, revision: int, changes: Iterable[Changed]) -> list[NewT
     ]
 
 
+_BELOW_ORGANISATION = frozenset({"extension", "call_group", "main_number", "occupancy"})
+"""Kinds whose key begins with their organisation."""
+_OF_EXTENSIONS = frozenset({"row:ext", "row:vip", "row:hint", "row:pin"})
+"""Rows `<family>/<organisation>/<extension>`, and what stands below them."""
+
+
+def owner_of(model: Model, subject: Subject) -> str | None:
+    """Whose it is what a task or a step is about, as things are in `model`; None: the operator's."""
+    kind, key = subject
+    if kind in _BELOW_ORGANISATION:
+        return key.partition("/")[0]
+    match kind:
+        case "organisation":
+            return key
+        case "number":
+            number = model.numbers.get(key)
+            return None if number is None else number.org
+        case "handset":
+            handset = model.handsets.get(key)
+            return None if handset is None else handset.org
+        case _:
+            return None
+
+
+def subject_of(unit: str | None, artefact: str) -> Subject | None:
+    """What a step is about: what its artefact was rendered from or, where that is nothing in the model, the
+    extension among whose rows and mailboxes it stands by name."""
+    if unit:
+        kind, _, key = unit.partition(" ")
+        return kind, key
+    first, *rest = artefact.split("/")
+    if first.startswith("mailbox:"):
+        rest = [first.removeprefix("mailbox:"), *rest]
+    elif first not in _OF_EXTENSIONS:
+        return None
+    return ("extension", "/".join(rest[:2])) if len(rest) > 1 else None
+
+
 def _owners(subjects: Mapping[Subject, str | None]) -> frozenset[str]:
     return frozenset(org for org in subjects.values() if org is not None)
 

@@ -1,7 +1,7 @@
 """Tasks as a tenant sees them: those about things of his own, without a word about anybody else's.
 
-One push may bring the changes of several tenants, and a task taken up after a restart cannot tell whose a
-step is, so what is shown is picked by name and not by task.
+One push may bring the changes of several tenants and one repair be about the things of several, and a task
+taken up after a restart cannot tell whose a step is, so what is shown is picked by name and not by task.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from typing import Final
 
 from control_plane.domain.model import Model
 from control_plane.errors import Forbidden, UnknownEntity
-from control_plane.plan.tasks import Progress, Subject, Task, TaskKind, TaskState
+from control_plane.plan.tasks import Progress, Subject, Task, TaskKind, TaskState, owner_of, subject_of
 from control_plane.service.rights import Caller, Position
 
-_BELOW_ORGANISATION: Final = frozenset({"extension", "call_group", "main_number", "occupancy"})
-"""Kinds whose key begins with their organisation."""
 _CHANGED_BY_TENANTS: Final = frozenset({"extension", "call_group", "main_number", "number", "handset"})
+_ASKED_BY_TENANTS: Final = frozenset({TaskKind.PUSH, TaskKind.HANDSET})
+_OF_SEVERAL: Final = frozenset({TaskKind.PUSH, TaskKind.REPAIR})
+"""Kinds that may be about things of several tenants, and of the operator."""
 _FINE: Final = frozenset({"done", "deferred"})
 
 NOT_SEEN: Final = "The change is not in the telephone system yet; ask the operator if it stays like this."
+NOT_RIGHT: Final = "Not all of it is put right yet; ask the operator if it stays like this."
 WAITING: Final = "The telephone system takes no changes now; it goes on by itself."
 
 
@@ -38,7 +40,7 @@ def may_retry(caller: Caller, task: Task) -> bool:
     """
     if caller.position is not Position.OCCUPIER_ADMIN:
         return caller.is_operator
-    return task.kind is not TaskKind.DECOMMISSION and task.subjects[0][0] in _CHANGED_BY_TENANTS
+    return task.kind in _ASKED_BY_TENANTS and task.subjects[0][0] in _CHANGED_BY_TENANTS
 
 
 def require_may_retry(caller: Caller, task: Task) -> None:
@@ -50,7 +52,7 @@ def require_may_retry(caller: Caller, task: Task) -> None:
 
 def as_seen(caller: Caller, model: Model, task: Task) -> Task:
     """What the caller sees of a task that `require_seen` lets him see."""
-    if caller.sees_everything or task.kind is not TaskKind.PUSH:
+    if caller.sees_everything or task.kind not in _OF_SEVERAL:
         return task
     org = caller.org or ""
     own = tuple(subject for subject in task.subjects if is_own(model, org, subject))
@@ -58,7 +60,7 @@ def as_seen(caller: Caller, model: Model, task: Task) -> Task:
     if not own:
         # His are beyond those kept, or not his any more. The first is that of the task's `org`.
         own, count = (task.subjects[:1] if task.org == org else (("organisation", org),)), 1
-    progress = _told(model, org, task.progress)
+    progress = _told(model, org, task.progress, NOT_RIGHT if task.kind is TaskKind.REPAIR else NOT_SEEN)
     return replace(task, org=org, others=frozenset(), subjects=own, subject_count=count, progress=progress)
 
 
@@ -67,32 +69,20 @@ def waiting_for(caller: Caller, problem: str | None) -> str | None:
     return problem if problem is None or caller.sees_everything else WAITING
 
 
-def _told(model: Model, org: str, progress: Progress) -> Progress:
+def _told(model: Model, org: str, progress: Progress, otherwise: str) -> Progress:
     steps = tuple(step for step in progress.steps if _is_own_step(model, org, step))
     if progress.state is TaskState.DONE or progress.error is None:
         return replace(progress, steps=steps)
     wrong = [str(step["why"]) for step in steps if step["outcome"] not in _FINE and step["why"]]
-    return replace(progress, steps=steps, error="; ".join(wrong) or NOT_SEEN)
+    return replace(progress, steps=steps, error="; ".join(wrong) or otherwise)
 
 
 def _is_own_step(model: Model, org: str, step: Mapping[str, object]) -> bool:
-    kind, _, key = str(step.get("unit") or "").partition(" ")
-    return is_own(model, org, (kind, key))
+    unit = step.get("unit")
+    subject = subject_of(None if unit is None else str(unit), str(step.get("artefact") or ""))
+    return subject is not None and is_own(model, org, subject)
 
 
 def is_own(model: Model, org: str, subject: Subject) -> bool:
     """Whether what a task or a step is about is the organisation's now."""
-    kind, key = subject
-    if kind in _BELOW_ORGANISATION:
-        return key.partition("/")[0] == org
-    match kind:
-        case "organisation":
-            return key == org
-        case "number":
-            number = model.numbers.get(key)
-            return number is not None and number.org == org
-        case "handset":
-            handset = model.handsets.get(key)
-            return handset is not None and handset.org == org
-        case _:
-            return False
+    return owner_of(model, subject) == org

@@ -130,13 +130,18 @@ async def test_a_failed_task_says_how_its_change_is_undone(api: Api, node: FakeN
     assert done["undo"] == []
 
 
-async def test_a_tenant_sees_and_retries_the_tasks_of_his_own(api: Api, node: FakeNode) -> None:
-    await pushed(api)
+async def as_tenant(api: Api) -> dict[str, str]:
+    """The headers of an administrator of acme."""
     password = "four words and a dot."
     account = {"email": "ann@acme.example", "role": "occupier_admin", "org": "acme", "password": password}
     await api.ok("POST", "/accounts", 201, json=account)
     token = (await api.ok("POST", "/login", json={"email": account["email"], "password": password})).json()
-    mine = {"Authorization": f"Bearer {token['token']}"}
+    return {"Authorization": f"Bearer {token['token']}"}
+
+
+async def test_a_tenant_sees_and_retries_the_tasks_of_his_own(api: Api, node: FakeNode) -> None:
+    await pushed(api)
+    mine = await as_tenant(api)
     node.faults.refuse_keys.add(DND)
     await api.ok("PATCH", E100, json={"dnd": True})
     task = (await in_state(api, (await newest(api))["id"], "failed"))["id"]
@@ -174,6 +179,15 @@ async def test_what_somebody_changed_in_asterisk_is_put_right_as_a_task(api: Api
     assert (step["drift"], step["outcome"]) == ("edited", "done")
     await api.ok("POST", "/nodes/lab/apply")
     assert await repairs(api) == [task, *before], "nothing to put right, no task"
+    mine = await as_tenant(api)
+    (seen,) = (await api.ok("GET", "/tasks?kind=repair", headers=mine)).json()["items"]
+    assert (seen["id"], seen["organisation"], seen["retry"]) == (task["id"], "acme", False)
+    assert seen["objects"] == [{"kind": "extension", "key": "acme/100"}]
+    assert (await api.ok("GET", f"/tasks/{task['id']}", headers=mine)).json()["steps"] == [step]
+    node.rows["site/singapore"] = "edited"
+    await api.ok("POST", "/nodes/lab/apply")
+    theirs = (await repairs(api))[0]["id"]
+    await api.problem("GET", f"/tasks/{theirs}", 404, headers=mine)
 
 
 def by_phone(node: FakeNode, field: str, device: str) -> str:
@@ -212,7 +226,7 @@ async def test_what_a_phone_set_and_the_model_refuses_is_put_right_as_a_task_at_
     done = await in_state(api, task["id"], "done")
     (step,) = done["steps"]
     assert (step["artefact"], step["drift"]) == ("row:ext/acme/100/fwd", "foreign")
-    assert done["objects"] == [{"kind": "node", "key": "lab"}]
+    assert done["objects"] == [{"kind": "node", "key": "lab"}, {"kind": "extension", "key": "acme/100"}]
     assert api.app.state.nodes["lab"].reconciler.state.counts.audits == audits, "between two audits"
 
 

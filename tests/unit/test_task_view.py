@@ -11,9 +11,10 @@ import pytest
 from control_plane.domain.entities import NumberStatus, PhoneNumber
 from control_plane.domain.model import Model
 from control_plane.errors import Forbidden, UnknownEntity
-from control_plane.plan.tasks import Progress, Subject, Task, TaskKind, TaskState
+from control_plane.plan.tasks import Progress, Subject, Task, TaskKind, TaskState, subject_of
 from control_plane.service.rights import SCOPES, Caller, Position, root
 from control_plane.service.task_view import (
+    NOT_RIGHT,
     NOT_SEEN,
     WAITING,
     as_seen,
@@ -74,6 +75,58 @@ def test_the_second_tenant_of_a_push_learns_nothing_of_the_first() -> None:
     of_neither = replace(found, others=frozenset({"initech"}))
     with pytest.raises(UnknownEntity):
         require_seen(TENANT, of_neither)
+
+
+def test_a_repair_shows_each_tenant_what_was_put_right_of_his() -> None:
+    foreign = step(None) | {"artefact": "row:ext/acme/999/dnd"}
+    others = (
+        step(None) | {"artefact": "row:ext/globex/200/dnd"},
+        step(None) | {"artefact": "row:site/london"},
+        step("extension globex/200", "failed", "globex is wrong"),
+    )
+    found = replace(
+        task(
+            ("node", "lab"),
+            ("extension", "globex/200"),
+            ("extension", "acme/100"),
+            kind=TaskKind.REPAIR,
+            state=TaskState.FAILED,
+            error="put row of globex: wrong",
+            steps=(step("extension acme/100"), foreign, *others),
+        ),
+        org=None,
+        others=frozenset({"acme", "globex"}),
+    )
+    require_seen(TENANT, found)
+    seen = as_seen(TENANT, MODEL, found)
+    assert (seen.org, seen.subjects, seen.subject_count) == ("acme", (("extension", "acme/100"),), 1)
+    assert seen.progress.steps == (step("extension acme/100"), foreign)
+    assert seen.progress.error == NOT_RIGHT
+    for text in ("globex", "london"):
+        assert text not in repr(seen)
+    with pytest.raises(Forbidden, match="is the operator's to try again"):
+        require_may_retry(TENANT, seen)
+    assert as_seen(root("op"), MODEL, found) is found
+
+
+@pytest.mark.parametrize(
+    ("unit", "artefact", "subject"),
+    [
+        ("extension acme/100", "row:ext/acme/100/dnd", ("extension", "acme/100")),
+        (None, "row:ext/acme/100/fwd", ("extension", "acme/100")),
+        (None, "row:vip/acme/100/+6531234567", ("extension", "acme/100")),
+        (None, "row:pin/acme/100", ("extension", "acme/100")),
+        (None, "mailbox:acme/100", ("extension", "acme/100")),
+        (None, "row:ext/acme", None),
+        (None, "row:did/+442071838750", None),
+        (None, "file:generated_dialplan.conf", None),
+        (None, "", None),
+    ],
+)
+def test_what_a_step_is_about_is_told_by_its_name_where_the_model_has_nothing(
+    unit: str | None, artefact: str, subject: Subject | None
+) -> None:
+    assert subject_of(unit, artefact) == subject
 
 
 def test_of_a_push_of_more_than_is_kept_a_further_tenant_is_told_that_it_is_about_him() -> None:
