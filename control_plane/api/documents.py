@@ -43,6 +43,7 @@ CREATE_MANY = _errors(404, 409, *_WITH_BODY) | {201: {"headers": _REVISION}}
 ACT = _errors(404, 409, 412, *_WITH_BODY) | {200: {"headers": _REVISION}}
 PATCH = _errors(404, 409, 412, *_WITH_BODY) | {200: {"headers": _ETAG | _REVISION}}
 PREVIEW = _errors(404, 409, *_WITH_BODY)
+REMOVE = _errors(404) | {204: {"headers": _REVISION}}
 REMOVE_DAY = _errors(404, 409) | {204: {"headers": _REVISION}}
 DELETE = _errors(404, 409, 412) | {204: {"headers": _REVISION}}
 ALWAYS = _errors()

@@ -211,6 +211,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "get_handset_file": Rule(READ, TENANT_READS),
     "list_handset_uploads": Rule(READ, OPERATOR_CHANGES),
     "get_handset_upload": Rule(READ | SECRETS, OPERATOR_CHANGES),
+    "delete_handset_upload": Rule(WRITE, OPERATOR_CHANGES),
     "make_handset_link": Rule(WRITE | SECRETS, TENANT_CHANGES),
     "list_handset_models": Rule(READ, EVERYBODY, filtered=True),  # the same for everybody
     "get_provisioning": Rule(READ, OPERATOR_READS),

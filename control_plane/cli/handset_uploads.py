@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from control_plane.bootstrap.wiring import Wiring, wire
+from control_plane.cli.actor import by
 from control_plane.cli.app import run
 from control_plane.cli.handsets import MacArgument, handset_app
 from control_plane.cli.output import JsonOption, print_json, say, table
@@ -15,7 +16,7 @@ from control_plane.errors import InvalidField
 from control_plane.ports import ID_MAX, Upload
 from control_plane.service.handset_status import written
 from control_plane.service.handsets import require_handset
-from control_plane.service.uploads import shown_upload
+from control_plane.service.uploads import remove_upload, shown_upload
 
 
 @handset_app.command("uploads")
@@ -35,7 +36,7 @@ def handset_uploads(
     if upload is None:
         _print_list(run(wiring.uploads.list(known)), as_json)
     elif remove:
-        run(wiring.uploads.remove(known, upload))
+        run(_remove(wiring, known, upload))
         say(f"Removed upload {upload} of {written(known)}.")
     else:
         content = shown_upload(run(wiring.uploads.read(known, upload)))
@@ -45,6 +46,11 @@ def handset_uploads(
 async def _known(wiring: Wiring, mac: str) -> str:
     async with wiring.store() as store:
         return require_handset((await store.snapshot()).model, mac).mac
+
+
+async def _remove(wiring: Wiring, mac: str, upload: int) -> None:
+    async with wiring.store() as store:
+        await remove_upload(store, wiring.uploads, by(), wiring.clock, mac, upload)
 
 
 def _print_list(found: Sequence[Upload], as_json: bool) -> None:

@@ -136,7 +136,8 @@ class Handset(Entity):
     new one until the handset was seen to have followed; "" is none.
 
     `admin_password` and `user_password` are those of its own web pages, where it has both accounts;
-    `passwords_shown_at` is when somebody last looked at them.
+    `passwords_shown_at` is when somebody last looked at them, `upload_removed` which of the files it sent was
+    removed last, and when; both are there for the audit, which says who.
     """
 
     mac: HandsetId
@@ -163,6 +164,7 @@ class Handset(Entity):
     admin_password: SecretStr
     user_password: SecretStr
     passwords_shown_at: Instant | None = None
+    upload_removed: str = Field(default="", pattern=r"^([0-9]{1,16} at [0-9T:.+-]{20,40})?$")
     neutral_user: str = Field(default="", pattern=r"^([a-z][a-z0-9]{11})?$")
     neutral_password: SecretStr = SecretStr("")
     neutral_password_previous: SecretStr = SecretStr("")

@@ -103,8 +103,8 @@ class AuditFilter:
 
 ANY_ENTRY = AuditFilter()
 
-ID_MAX = 2**53
-"""Largest id anybody may ask for: what a number in JSON holds exactly, and any database takes."""
+ID_MAX = 2**53 - 1
+"""Largest id anybody may ask for: JSON carries it everywhere (RFC 8259 section 6), and databases take it."""
 
 
 class Transaction(Protocol):

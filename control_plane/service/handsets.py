@@ -40,7 +40,7 @@ FIXED = (
     "mac", "org", "extension", "device", "phone_id", "token", "token_previous", "http_user", "http_password",
     "http_user_previous", "http_password_previous", "rotated_at", "window_id", "window_until",
     "neutral_user", "neutral_password", "neutral_password_previous", "neutral_rotated_at",
-    "neutral_transport", "passwords_shown_at",
+    "neutral_transport", "passwords_shown_at", "upload_removed",
 )  # fmt: skip
 """What a patch cannot change: it names the handset, or follows from a use case of its own."""
 

@@ -126,6 +126,8 @@ async def _handset(u: Undoing) -> None:
     elif u.before.device != u.after.device:
         u.require_same(frozenset({"extension", "device"}))
         await _log_back(u)
+    elif "upload_removed" in u.names:
+        raise Conflict(f"What handset {handset.mac} sent does not come back once it is removed.")
     elif u.names & (set(handsets.FIXED) - _LOGIN | {"admin_password"}):
         raise Conflict(
             f"Passwords and addresses of handset {handset.mac} do not come back: rotate them again, or open "

@@ -60,3 +60,20 @@ async def test_what_cannot_be_opened_and_what_is_of_another_is_a_problem(api: Ap
     await api.problem("GET", PATH.replace("acme", "globex") + "/8", 404)
     for wrong in ("0", "-1", "x", str(2**53)):
         await api.problem("GET", f"{PATH}/{wrong}", 422)
+        await api.problem("DELETE", f"{PATH}/{wrong}", 422)
+    await api.problem("DELETE", PATH.replace("acme", "globex") + "/8", 404)
+    assert [listed["id"] for listed in (await api.ok("GET", PATH)).json()] == [8]
+
+
+async def test_what_is_removed_is_gone_and_the_audit_says_who_did(api: Api, tmp_path: Path) -> None:
+    await api.problem("DELETE", f"{PATH}/9", 404)
+    for id in (9, 10):
+        received(tmp_path, id, b"sealed for somebody else: what cannot be opened can be removed")
+    answer = await api.ok("DELETE", f"{PATH}/9", 204)
+    assert [listed["id"] for listed in (await api.ok("GET", PATH)).json()] == [10]
+    await api.problem("DELETE", f"{PATH}/9", 404)
+    entry = (await api.ok("GET", f"/audit?kind=handset&key={MAC}")).json()["items"][0]
+    assert (entry["fields"], str(entry["revision"])) == (["upload_removed"], answer.headers["X-Revision"])
+    assert entry["after"]["upload_removed"].startswith("9 at ")
+    told = await api.problem("POST", f"/audit/{entry['id']}/undo", 409)
+    assert told["detail"] == f"What handset {MAC} sent does not come back once it is removed."

@@ -104,3 +104,8 @@ def test_what_a_handset_sent_is_listed_shown_masked_and_removed(machine: Machine
     assert machine.ok("handset", "uploads", MAC, "7") == "account.1.password =***\nlang = en\n"
     machine.ok("handset", "uploads", MAC, "7", "--remove")
     assert machine.json("handset", "uploads", MAC) == []
+    newest = machine.json("audit", "log", "--limit", "1")[0]
+    assert (newest["key"], newest["fields"]) == ([known], ["upload_removed"])
+    assert newest["after"]["upload_removed"].startswith("7 at ")
+    assert "There is no upload '7'" in machine.refused("handset", "uploads", MAC, "7", "--remove")
+    assert machine.json("audit", "log", "--limit", "1") == [newest]

@@ -86,4 +86,4 @@ def test_an_id_that_no_database_takes_is_refused(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute([*command, "9" * 20]) == 1
-    assert "less than or equal to 9007199254740992" in " ".join(capsys.readouterr().err.split())
+    assert "less than or equal to 9007199254740991" in " ".join(capsys.readouterr().err.split())
