@@ -172,7 +172,8 @@ class Access:
             reason = "disabled"
         else:
             reason = f"login {verdict}" if fits else "network or certificate"
-        guess = found is None or not device.enabled or not fits or verdict is Verdict.WRONG
+        # A disabled handset goes on asking with what is right, from an address it shares with others.
+        guess = found is None or not fits or verdict is Verdict.WRONG
         return Decision(Outcome.LOGIN, found, stale=verdict is Verdict.STALE, guess=guess, reason=reason)
 
     def _verdict(self, device: Device, request: Request) -> Verdict:
@@ -311,7 +312,7 @@ def noted(asked: Asked, request: Request, decision: Decision, status: int) -> Fe
     if device is None:
         return None
     known = asked.area is Area.DEVICE
-    if known and decision.outcome is Outcome.LOGIN and not decision.guess:
+    if known and decision.outcome is Outcome.LOGIN and not decision.guess and device.enabled:
         return None  # the first half of every login
     served = decision.outcome is Outcome.SERVE and file is not None
     name = file.name if served and file else asked.name if known else ""

@@ -60,8 +60,6 @@ class ProvisioningProcess:
         self._environment = base | {
             "WIRECHIEF_PROVISIONING_STATE_DIR": str(settings.state_dir),
             "WIRECHIEF_PROVISIONING_HOST": settings.api_host,
-            # Every handset is at one address: together those that are to be refused would close enrolment.
-            "WIRECHIEF_PROVISIONING_GUESSES_PER_MINUTE": "3000",
         }
         self._process: subprocess.Popen[bytes] | None = None
         self.https = settings.provisioning_public_url

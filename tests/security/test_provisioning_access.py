@@ -177,6 +177,34 @@ async def test_an_office_that_is_guessed_from_still_gets_its_files(server: Serve
         assert (await client.get(PHONE.path("boot.cfg"), auth=digest(PHONE))).status_code == 200
 
 
+async def test_disabled_handsets_that_keep_asking_close_enrolment_to_nobody(server: Server) -> None:
+    """They hold what is right, and a person who disables an office must still be able to enrol there."""
+    server.publisher.publish(enrolling())
+    count = server.settings.guesses_per_minute + 5
+    async with server.client() as client:
+        asked = [client.get(DISABLED.path("boot.cfg"), auth=digest(DISABLED)) for _ in range(count)]
+        answers = await asyncio.gather(*asked)
+        assert {answer.status_code for answer in answers} == {401}
+        assert (await client.get(f"/e/{OTHER}.cfg")).status_code == 200
+    # What is not counted is still seen by whoever looks at the handset.
+    noted = await server.journalled("SELECT mac, name, status FROM fetches WHERE name = 'boot.cfg'")
+    assert noted == [(DISABLED.mac, "boot.cfg", 401)]
+
+
+@pytest.mark.parametrize(
+    "entry", [DISABLED, ELSEWHERE, CERTIFIED], ids=["disabled", "network", "certificate"]
+)
+async def test_what_is_wrong_with_the_right_token_is_a_guess(server: Server, entry: Entry) -> None:
+    server.publisher.publish(enrolling())
+    wrong = (entry.login[0], "wrong-" + entry.login[1])
+    async with server.client() as client:
+        asked = [
+            client.get(entry.path("boot.cfg"), auth=wrong) for _ in range(server.settings.guesses_per_minute)
+        ]
+        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {401}
+        assert (await client.get(f"/e/{OTHER}.cfg")).status_code == 404
+
+
 async def test_a_flood_of_guesses_is_cut_off_and_who_is_right_is_served(server: Server) -> None:
     answers = await asyncio.gather(
         *(exchange(server, get(f"/p/guess-{n:032d}/x"), tls=False) for n in range(200)),
