@@ -110,7 +110,13 @@ def _stop_outdated(wiring: Wiring, report: Report) -> None:
 
 
 def down(wiring: Wiring, report: Report) -> bool:
-    """Stops both processes and both containers; everything kept stays. False when nothing ran."""
+    """Stops both processes and both containers; everything kept stays. False when nothing ran.
+
+    Raises:
+        LabError: with the remedy. Where one of the processes runs in another container, before anything ends.
+    """
+    for running in (wiring.pid_file, provisioning.pid_file(wiring)):
+        running.require_in_sight()
     ran = process.stop(wiring)
     if ran:
         report("the control plane is stopped")

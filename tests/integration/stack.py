@@ -30,7 +30,7 @@ from tests.lab import RunningLab, running_lab_in
 START_S = 60.0
 SYNC_S = 60.0
 _LOOK_AGAIN_S = 0.01
-_CLI = "from control_plane.cli import main; main()"
+CLI = "from control_plane.cli import main; main()"
 
 Json = dict[str, Any]
 
@@ -113,7 +113,7 @@ class ControlPlaneProcess:
         assert not self.alive, "it runs already"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CLI, "serve"],
+                [sys.executable, "-c", CLI, "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -295,7 +295,7 @@ class Stack:
     def cli(self, *arguments: str, **changed: object) -> subprocess.CompletedProcess[str]:
         """A command as a person types it."""
         return subprocess.run(
-            [sys.executable, "-c", _CLI, *arguments],
+            [sys.executable, "-c", CLI, *arguments],
             env=self.process.environment(**changed),
             capture_output=True,
             text=True,

@@ -1,123 +1,40 @@
-"""docker/compose.yaml for real: everything in containers, and a handset that trusts the one authority.
-
-Only with WIRECHIEF_TEST_COMPOSE set, because the control plane's image has to be built first (docs/lab.md).
-"""
+"""docker/compose.yaml for real: everything in containers, calls, a handset that trusts the one authority."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
-from control_plane.adapters.engine import docker
-from control_plane.settings import Settings
-from tests.lab import own_settings
+from tests.integration.composed import UP_S, Composed, command, composed_in
 from tests.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.asterisk,
-    pytest.mark.skipif(
-        not os.environ.get("WIRECHIEF_TEST_COMPOSE"),
-        reason="WIRECHIEF_TEST_COMPOSE is not set: the control plane's image has to be built (docs/lab.md)",
-    ),
-]
+pytestmark = pytest.mark.asterisk
 
-FILE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 MAC = "805ec0123456"
-UP_S = 120.0
-
-
-@dataclass(frozen=True)
-class Composed:
-    """What Compose started."""
-
-    settings: Settings
-    command: tuple[str, ...]
-    environment: dict[str, str]
-
-    def compose(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [*self.command, "-p", self.settings.instance, "-f", str(FILE), *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-        return done.stdout
-
-    def wirechief(self, *arguments: str) -> str:
-        return self.compose("exec", "-T", "control_plane", "wirechief", *arguments)
-
-    def node(self) -> dict[str, object]:
-        """What the control plane says of its node. Raises: httpx.HTTPError, OSError, KeyError."""
-        token = json.loads((self.settings.state_dir / "secrets.json").read_text())["api_token"]
-        url = f"http://{self.settings.api_host}:{self.settings.api_port}/api/v1/nodes/lab"
-        answer = httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
-        found: dict[str, object] = answer.json()
-        return found
-
-    @property
-    def base(self) -> str:
-        return f"https://{self.settings.api_host}:{self.settings.provisioning_https_port}"
-
-    @property
-    def authority(self) -> Path:
-        return self.settings.state_dir / "provisioning" / "tls" / "ca.crt"
-
-
-def command() -> tuple[str, ...]:
-    """Compose v2 where it is, else v1."""
-    there = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
-    if there:
-        return ("docker", "compose")
-    assert shutil.which("docker-compose"), "neither 'docker compose' nor docker-compose is here"
-    return ("docker-compose",)
+SERVICES = {"node", "carrier", "provisioning", "control_plane"}
 
 
 @pytest.fixture(scope="module")
 def composed(asterisk_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
-    settings = own_settings(
-        tmp_path_factory.mktemp("state"), asterisk_image=asterisk_image, provisioning_public_url=""
-    )
-    names = settings.model_fields_set - {"instance", "provisioning_public_url"}
-    told = {f"WIRECHIEF_{name.upper()}": str(getattr(settings, name)) for name in names}
-    told["WIRECHIEF_PROVISIONING_HOST"] = settings.api_host
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("WIRECHIEF_")}
-    made = Composed(settings, command(), clean | told)
-    try:
-        made.compose("up", "-d")
+    program = command()
+    if program is None:
+        pytest.skip("neither 'docker compose' nor docker-compose is here (docs/lab.md)")
+    if os.getuid() != 0:
+        pytest.skip("what the containers keep belongs to user 5060: only root can look at it")
+    with composed_in(tmp_path_factory.mktemp("state"), asterisk_image, program) as made:
         yield made
-    finally:
-        made.compose("down")
-        # What was written belongs to another user: the engine takes it away.
-        docker(
-            "run", "--rm", "--user=0", "--entrypoint=rm", f"--volume={settings.state_dir}:/state",
-            asterisk_image, "-rf", "/state/node", "/state/carrier",
-        )  # fmt: skip
 
 
 def test_a_handset_fetches_from_the_container_and_trusts_the_node_by_the_same_authority(
     composed: Composed,
 ) -> None:
     settings = composed.settings
-
-    def is_up() -> bool:
-        try:
-            return composed.node()["in_sync"] is True
-        except (httpx.HTTPError, OSError, KeyError):
-            return False
-
-    wait_until(is_up, "the node is in sync", UP_S)
     composed.wirechief("handset", "add", MAC, "T54W", "--login", "acme/100")
     composed.wirechief("handset", "enrol", MAC)
     trust = ssl.create_default_context(cafile=str(composed.authority))
@@ -143,3 +60,60 @@ def test_a_handset_fetches_from_the_container_and_trusts_the_node_by_the_same_au
         trust.wrap_socket(plain, server_hostname="localhost") as secured,
     ):
         assert secured.version() == "TLSv1.2", "one authority for SIP too"
+
+
+def test_two_phones_on_the_host_call_each_other_through_it(composed: Composed) -> None:
+    said = composed.wirechief_on_the_host("call", "--from", "100", "--to", "101")
+    assert "outcome: answered" in said
+    assert "The real call did what explain says." in said
+
+
+def test_every_service_says_that_it_is_well_and_nothing_secret_is_printed(composed: Composed) -> None:
+    def all_are_healthy() -> bool:
+        found = composed.containers()
+        return all("(healthy)" in found[service] for service in SERVICES)
+
+    wait_until(all_are_healthy, f"all of {sorted(SERVICES)} are healthy", UP_S, look_again_s=0.5)
+    found = composed.containers()
+    assert found.keys() == SERVICES | {"prepare"}
+    assert found["prepare"].startswith("Exited (0)")
+    printed = composed.compose("logs")
+    assert "the control plane listens on" in printed
+    devices = json.loads(composed.wirechief("lab", "credentials", "--json"))
+    secrets = [*composed.secrets.values(), *(device["sip_password"] for device in devices)]
+    assert len(secrets) > len(devices) > 0
+    assert not [number for number, secret in enumerate(secrets) if secret in printed]
+
+
+def test_a_service_that_does_not_answer_is_not_taken_for_well(composed: Composed) -> None:
+    check = ("python3", "/opt/wirechief/healthy.py")
+    # Asked where nothing listens.
+    for service, port in (("control_plane", "API_PORT"), ("provisioning", "PROVISIONING_HTTPS_PORT")):
+        composed.compose("exec", "-T", service, *check, service)
+        with pytest.raises(AssertionError, match=f"{service} does not answer"):
+            composed.compose("exec", "-T", "-e", f"WIRECHIEF_{port}=9", service, *check, service)
+
+
+def test_the_image_can_use_a_database_elsewhere(composed: Composed) -> None:
+    nobody = "WIRECHIEF_DATABASE=postgresql://nobody@127.0.0.1:9/none"
+    with pytest.raises(AssertionError, match=r"(?i)connection refused"):
+        composed.compose("exec", "-T", "-e", nobody, "control_plane", "wirechief", "lab", "credentials")
+
+
+def test_the_lab_is_not_ended_from_inside_a_container(composed: Composed) -> None:
+    with pytest.raises(AssertionError, match="runs in a container: stop it there"):
+        composed.wirechief("lab", "down")
+    assert composed.node()["in_sync"] is True
+
+
+def test_what_was_changed_is_there_and_in_force_after_down_and_up(composed: Composed) -> None:
+    composed.wirechief("set", "extension", "102", "dnd=true")
+    before = composed.node()["revision"]
+    authority = composed.authority.read_bytes()
+    composed.compose("down", "-v")
+    assert composed.containers() == {}
+    composed.up()
+    node = composed.node()
+    assert node["revision"] == node["revision_pushed"] == before
+    assert "do not disturb is on" in composed.wirechief("explain", "--from", "100", "--to", "102")
+    assert composed.authority.read_bytes() == authority

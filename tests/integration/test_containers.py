@@ -326,6 +326,18 @@ def test_an_image_that_is_not_there_is_named_with_the_remedy(asterisk_image: str
         Lab(settings, load_or_make_secrets(tmp_path)).up()
 
 
+def test_asterisk_takes_the_open_files_it_may_have_where_the_engine_starts_with_few(
+    asterisk_image: str,
+) -> None:
+    # In Asterisk's place: what says how many it would have.
+    program = (
+        "mkdir /tmp/bin; printf '#!/bin/sh\nulimit -S -n' >/tmp/bin/asterisk; chmod +x /tmp/bin/asterisk"
+    )
+    started = f"{program}; PATH=/tmp/bin:$PATH start-asterisk"
+    arguments = ("--rm", "--network=none", "--ulimit=nofile=1024:4096", "--entrypoint=sh")
+    assert docker("run", *arguments, asterisk_image, "-c", started) == "4096"
+
+
 def test_an_asterisk_that_does_not_boot_in_time_says_so_with_its_last_lines(
     asterisk_image: str, tmp_path: Path
 ) -> None:
