@@ -84,6 +84,18 @@ def test_the_passwords_of_web_pages_are_shown_by_their_own_command_and_audited(m
     assert not {*passwords.values()} & {*after.values()}
 
 
+def test_where_nobody_is_logged_in_the_sip_password_is_rotated_and_ended_all_the_same(
+    machine: Machine,
+) -> None:
+    machine.ok("handset", "add", MAC, "T54W", "--login", "100")
+    machine.ok("handset", "logout", MAC)
+    assert machine.json("handset", "rotate", MAC, "--sip")["rotating"]
+    assert "rotating" in machine.ok("handset", "list")
+    newest = machine.json("audit", "log", "--limit", "1")[0]
+    assert newest["fields"] == ["neutral_password", "neutral_password_previous", "neutral_rotated_at"]
+    assert not machine.json("handset", "rotate", MAC, "--end")["rotating"]
+
+
 def test_what_a_handset_sent_is_listed_shown_masked_and_removed(machine: Machine) -> None:
     machine.ok("handset", "add", MAC, "T54W", "--login", "100")
     assert machine.json("handset", "uploads", MAC) == []
