@@ -14,6 +14,7 @@ from control_plane.domain.handsets import Handset, normal_mac
 from control_plane.domain.model import ExtensionId, Model
 from control_plane.errors import Conflict, IllegalTransition, InvalidField, UnknownEntity
 from control_plane.ports import Clock, EntityKind, Store, Transaction
+from control_plane.render.handsets.families import CATALOGUE
 from control_plane.service.credentials import (
     new_http_user,
     new_password,
@@ -296,7 +297,9 @@ async def show_passwords(store: Store, by: By, clock: Clock, mac: str) -> WebPas
         if handset.is_softphone:
             raise InvalidField("mac", "is a softphone, which has no web pages of its own")
         tx.put(handset.model_copy(update={"passwords_shown_at": clock.now()}))
-        return WebPasswords(handset.admin_password, handset.user_password)
+        family = CATALOGUE.family(CATALOGUE.model(handset.model))
+        admin = family.admin_login(handset.admin_password.get_secret_value())
+        return WebPasswords(SecretStr(admin), handset.user_password)
 
 
 async def retire(store: Store, by: By, mac: str) -> Saved[Handset]:

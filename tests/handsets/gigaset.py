@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from control_plane.domain.extension import Transport
+from control_plane.render.handsets import gigaset
 from control_plane.render.handsets.setup import Codec, Dtmf, HandsetSetup, Srtp
 from tests.handsets.boot import Account, Asking, Boot, BootFailed, Fetch, Provisioning
 from tests.handsets.told import OTHER, Files, Limits, Told, ToldLine
@@ -43,6 +44,13 @@ def _text(value: str) -> str:
     found = re.fullmatch(r'"([^"]*)"', value)
     assert found, value
     return found[1]
+
+
+def _pin(value: str) -> str:
+    """Four digits, two in each byte."""
+    found = re.fullmatch(r"0x([0-9]{2}),0x([0-9]{2})", value)
+    assert found, value
+    return found[1] + found[2]
 
 
 def _n510_line(values: Mapping[str, str], number: int, first: bool) -> ToldLine:
@@ -109,6 +117,7 @@ def read_n510(files: Files, setup: HandsetSetup) -> Told:
         language=_LANGUAGES[values[f"{data}ucI_HTTPLANGUAGE"]],
         tones=_TONES.get(values["BS_AE_SwConfig.ucCountryCodeTone"], OTHER),
         ntp=(_text(ntp),) if ntp else (),
+        admin_password=_pin(values["BS_CUSTOM.aucKdsPin[0]"]),
         stun=stun,
         contacts=_book(files, _text(book)),
     )
@@ -192,6 +201,7 @@ N510_LIMITS = Limits(
     shown=lambda text: text.replace('"', "'"),
     codecs=lambda wanted: tuple(one for one in wanted if one is not Codec.OPUS) or (Codec.PCMU,),
     saving=lambda seconds: 3600 if seconds else 0,
+    admin=gigaset.system_pin,
     ntp=1,
     fit=_plain_udp,
 )

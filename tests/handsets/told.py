@@ -114,6 +114,8 @@ class Limits:
     srtp: Callable[[Srtp], Srtp] = Srtp
     keys: Callable[[KeySetup], ToldKey | None] | None = None
     """What becomes of a key; None: nothing."""
+    admin: Callable[[str], str] = str
+    """What is left of the administrator's password."""
     ntp: int = 2
     """How many time servers."""
     saving: Callable[[int], int] = int
@@ -195,7 +197,7 @@ def expected(setup: HandsetSetup, limits: Limits = EXACT) -> Told:
         language=setup.language,
         tones=setup.tone_country,
         ntp=setup.ntp_servers[: limits.ntp],
-        admin_password=setup.admin_password.get_secret_value(),
+        admin_password=limits.admin(setup.admin_password.get_secret_value()),
         user_password=setup.user_password.get_secret_value(),
         emergency=setup.emergency,
         stun=setup.stun_server or "",

@@ -13,6 +13,7 @@ from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import Conflict, DomainError, IllegalTransition, InvalidField
+from control_plane.render.handsets.gigaset import system_pin
 from control_plane.service import devices, extensions, handsets
 from control_plane.service.handsets import Binding
 from control_plane.service.writing import By
@@ -262,6 +263,13 @@ async def test_who_looks_at_the_passwords_of_the_web_pages_is_in_the_audit() -> 
     assert found.admin.get_secret_value() not in str(entry)
     with pytest.raises(InvalidField, match="cannot be changed"):
         await handsets.patch_handset(store, BY, MAC, {"passwords_shown_at": None})
+
+
+async def test_a_base_that_takes_a_pin_shows_the_pin() -> None:
+    store, clock = await office(), ManualClock()
+    made = await add(store, model="N510 IP PRO")
+    found = await handsets.show_passwords(store, BY, clock, MAC)
+    assert found.admin.get_secret_value() == system_pin(made.admin_password.get_secret_value())
 
 
 async def test_a_softphone_has_no_web_pages() -> None:

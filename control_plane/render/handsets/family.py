@@ -80,6 +80,8 @@ class Family:
     supports: frozenset[str]
     """Of FEATURES, what the family's templates express."""
     softphone: bool = False
+    admin_login: Callable[[str], str] = str
+    """What its administrator types, made of the password that the handset has; most take that itself."""
 
 
 FEATURES = (

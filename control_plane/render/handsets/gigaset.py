@@ -6,6 +6,7 @@ its files are protected by the token in the path and by TLS.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -65,6 +66,18 @@ HOURS = {
 """The base's code for a zone by its offset; it has none for the rest of them that we know of."""
 
 
+PIN = "BS_CUSTOM.aucKdsPin[0]"
+"""The system PIN: four digits, two in each byte, 0000 when it leaves the factory. It is the administrator's
+password; by Gigaset's guide of an older base (C470 IP) cordless handsets are registered with it too. Name and
+notation are those of plugins/wazo-gigaset/N510/templates/base.tpl in wazo-provd-plugins ("Admin Password. ...
+PIN='1234' please enter '0x12,0x34'") and of Gemeinschaft 5."""
+
+
+def system_pin(password: str) -> str:
+    """The PIN of a base whose administrator has this password: 0001 to 9999, always the same for one."""
+    return f"{int.from_bytes(hashlib.sha256(password.encode()).digest()[:8]) % 9999 + 1:04d}"
+
+
 def quoted(text: str) -> str:
     """A text value of the N510: in quotation marks, so it has none inside."""
     return '"{}"'.format(text.replace('"', "'"))
@@ -116,6 +129,9 @@ def _n510_items(setup: HandsetSetup, model: CatalogueModel) -> Iterator[tuple[st
     hours, rest = divmod(zone.offset_s, 3600)
     dtmf = setup.lines[0].dtmf if setup.lines else Dtmf.RFC4733
     yield from _n510_fetching(setup)
+    if password := setup.admin_password.get_secret_value():
+        pin = system_pin(password)
+        yield PIN, f"0x{pin[:2]},0x{pin[2:]}"
     given = {line.index: line for line in setup.lines}
     for number in range(1, model.lines + 1):
         if number in given:
@@ -240,8 +256,9 @@ N510 = Family(
     boot=(Step("{MAC}.xml", needed=True),),
     render=_render_n510,
     supports=frozenset(
-        ("stun", "codecs", "dtmf", "mwi", "time_zone", "language", "tones", "ntp", "phonebook")
+        ("stun", "codecs", "dtmf", "mwi", "time_zone", "language", "tones", "ntp", "passwords", "phonebook")
     ),
+    admin_login=system_pin,
 )
 NX70 = Family(
     id="gigaset_nx70",

@@ -28,6 +28,8 @@ SECRET_COLUMNS = frozenset(
 )
 _SECRET_RUN = re.compile(rf"[A-Za-z0-9]{{{SECRET_MIN},}}")
 """Every secret of a handset has at least this length (domain/handsets.py)."""
+_PIN = re.compile(r"""(BS_CUSTOM\.aucKdsPin\[0\]" [^<>]*?value=")[^"]*""")
+"""But for one, that a Gigaset N510 takes four digits of; told by its name."""
 
 _BOOTSTRAP = "bootstrap "
 
@@ -112,7 +114,7 @@ def version_of(files: Iterable[HandsetFile]) -> str:
 
 def masked(text: str) -> str:
     """`text` of a handset's file for a person: whatever could be a secret is gone."""
-    return _SECRET_RUN.sub(MASK, text)
+    return _SECRET_RUN.sub(MASK, _PIN.sub(rf"\g<1>{MASK}", text))
 
 
 def shown(file: HandsetFile) -> str:

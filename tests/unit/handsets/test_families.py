@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from pydantic import SecretStr
 
 from control_plane.errors import UnsafeValue
 from control_plane.render.handsets.families import CATALOGUE, render_handset
+from control_plane.render.handsets.gigaset import PIN, system_pin
+from control_plane.render.handsets.publication import shown
 from control_plane.render.handsets.setup import Contact, HandsetSetup
 from tests.handsets.setups import HOSTILE, MAC, full_setup, line, setups
 from tests.handsets.told import TOLD_BY_FEATURE, differences, expected, own_files
@@ -91,9 +94,8 @@ def test_what_a_family_supports_is_in_its_files(family: str) -> None:
     assert silent == []
 
 
-ONE_ACCOUNT = frozenset({"gigaset_nx70"})
+ONE_ACCOUNT = frozenset({"gigaset_nx70", "gigaset_n510"})
 """Their web pages know an administrator alone, by what is known of them."""
-NO_ACCOUNT = frozenset({"gigaset_n510"})
 
 
 @pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
@@ -102,8 +104,24 @@ def test_no_account_of_the_web_pages_keeps_the_password_of_its_maker(family: str
     setup = full(model)
     told = WITNESSES[family].read(own_files(render_handset(setup)), setup)
     admin, user = setup.admin_password.get_secret_value(), setup.user_password.get_secret_value()
-    assert told.admin_password == (None if family in NO_ACCOUNT else admin)
-    assert told.user_password == (None if family in NO_ACCOUNT | ONE_ACCOUNT else user)
+    assert told.admin_password == CATALOGUE.family(CATALOGUE.model(model)).admin_login(admin)
+    assert told.user_password == (None if family in ONE_ACCOUNT else user)
+
+
+@given(st.text(alphabet="abcXYZ019", min_size=16, max_size=64))
+def test_the_pin_of_a_gigaset_base_is_four_digits_and_not_that_of_its_maker(password: str) -> None:
+    pin = system_pin(password)
+    assert re.fullmatch(r"[0-9]{4}", pin) and pin != "0000"
+    assert pin == system_pin(password)
+
+
+def test_the_pin_of_a_gigaset_base_is_shown_to_nobody_who_looks_at_its_file() -> None:
+    setup = full("N510 IP PRO", lines=())
+    pin = system_pin(setup.admin_password.get_secret_value())
+    (file, *_) = (one for one in render_handset(setup) if one.secret and not one.bootstrap)
+    packed = f"0x{pin[:2]},0x{pin[2:]}"
+    assert packed in file.content.decode()
+    assert packed not in shown(file) and f'{PIN}" class="symb_item" value="***"' in shown(file)
 
 
 @pytest.mark.parametrize(("family", "model"), FAMILY_MODELS)
