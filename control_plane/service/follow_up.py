@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.errors import AsteriskError, ControlPlaneError, DomainError
-from control_plane.ports import Fetched, TaskStore
+from control_plane.ports import Fetched, Snapshot, TaskStore
 from control_plane.service.handset_status import has_settings
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.handsets import retire_access
@@ -83,6 +83,8 @@ class FollowUp:
         self._woken = asyncio.Event()
         self._looked_at_all = False
         self._look_at = datetime.min.replace(tzinfo=UTC)
+        self._rotating: tuple[int, Rotating] = (-1, [])
+        """Of this revision: to find them takes 10 ms of 10 000, which a quiet second need not spend."""
         self._runs_out: dict[str, tuple[SipRotation, int]] = {}
         """By MAC: when the registration of who has two SIP passwords ran out, at the last look before its
         fetch; of this rotation and no other."""
@@ -98,9 +100,9 @@ class FollowUp:
 
     async def late(self) -> tuple[str, ...]:
         """The handsets that did not follow a rotation in time."""
-        model, limit = (await self._store.snapshot()).model, self._clock.now()
-        limit -= timedelta(seconds=self._options.late_s)
-        return tuple(h.mac for h, at in rotating(model) if at is not None and at < limit)
+        limit = self._clock.now() - timedelta(seconds=self._options.late_s)
+        doubled = self._rotating_of(await self._store.snapshot())
+        return tuple(handset.mac for handset, at in doubled if at is not None and at < limit)
 
     async def run(self) -> None:
         """Follow up until cancelled."""
@@ -121,11 +123,12 @@ class FollowUp:
 
         Raises: ControlPlaneError.
         """
-        model, now = (await self._store.snapshot()).model, self._clock.now()
+        snapshot, now = await self._store.snapshot(), self._clock.now()
+        model = snapshot.model
         if not self._looked_at_all:
             self._behind = {mac: Attempt() for mac in model.handsets} | self._behind
             self._looked_at_all = True
-        doubled = rotating(model)
+        doubled = self._rotating_of(snapshot)
         await self._note_late(model, doubled, now)
         due = [mac for mac, attempt in self._behind.items() if attempt.next is None or attempt.next <= now]
         wanted = {*due, *(handset.mac for handset, _ in doubled)}
@@ -138,6 +141,13 @@ class FollowUp:
             return
         for handset, _ in doubled:
             await self._retire(model, handset, fetches.get(handset.mac, ()), expiries)
+
+    def _rotating_of(self, snapshot: Snapshot) -> Rotating:
+        revision, found = self._rotating
+        if revision != snapshot.revision:
+            found = rotating(snapshot.model)
+            self._rotating = snapshot.revision, found
+        return found
 
     async def _note_late(self, model: Model, doubled: Rotating, now: datetime) -> None:
         if self._late is None:
