@@ -89,6 +89,12 @@ class Decision(NamedTuple):
     reason: str = ""
 
 
+# A member of an enumeration is looked up slowly (Python 3.11), and these are for every request.
+_SERVE, _RIGHT = Outcome.SERVE, Verdict.RIGHT
+_HTTPS, _TFTP = Scheme.HTTPS, Scheme.TFTP
+_DEVICE, _COMMON = Area.DEVICE, Area.COMMON
+
+
 class Access:
     """Decides; `extra` are common files that are not in the store."""
 
@@ -115,18 +121,13 @@ class Access:
         if asked is None:
             return Decision(Outcome.UNKNOWN, reason="path")
         self._store.refresh()
-        match asked.area:
-            case Area.DEVICE:
-                return self._device(asked, request)
-            case Area.COMMON:
-                found = self._common(asked.name)
-                return (
-                    Decision(Outcome.SERVE, file=found) if found else Decision(Outcome.UNKNOWN, reason="name")
-                )
-            case Area.LINK:
-                return self._link(asked, request)
-            case _:
-                return self._enrolment(asked, request)
+        area = asked.area
+        if area is _DEVICE:
+            return self._device(asked, request)
+        if area is _COMMON:
+            found = self._common(asked.name)
+            return Decision(_SERVE, file=found) if found else Decision(Outcome.UNKNOWN, reason="name")
+        return self._link(asked, request) if area is Area.LINK else self._enrolment(asked, request)
 
     def authorised(self, asked: Asked, request: Request) -> Decision:
         """Whether the device of the token is who asks; SERVE without a file when it is.
@@ -135,7 +136,8 @@ class Access:
             StoreUnavailable
         """
         self._store.refresh()
-        return self._entry(asked, request)
+        entry = self._entry(asked, request)
+        return Decision(_SERVE, entry) if isinstance(entry, Device) else entry
 
     def is_expected(self, mac: str) -> bool:
         """Whether an enrolment window is open for this MAC address.
@@ -148,27 +150,27 @@ class Access:
         return device is not None and _has_window(device, self._journal)
 
     def _device(self, asked: Asked, request: Request) -> Decision:
-        entry = self._entry(asked, request)
-        if entry.outcome is not Outcome.SERVE or entry.device is None:
-            return entry
-        device = entry.device
+        device = self._entry(asked, request)
+        if not isinstance(device, Device):
+            return device
         file = self._file_of(device.mac, asked.name) or self._common(asked.name)
         if file is None:
             return Decision(Outcome.MISSING, device)
         if file.secret and not _is_safe(device, request):
             return Decision(Outcome.UNSAFE, device, reason="clear text")
-        return Decision(Outcome.SERVE, device, file)
+        return Decision(_SERVE, device, file)
 
-    def _entry(self, asked: Asked, request: Request) -> Decision:
+    def _entry(self, asked: Asked, request: Request) -> Device | Decision:
+        """The device that asks, or the refusal."""
         found = self._store.device_of_token(hashlib.sha256(asked.token.encode()).hexdigest())
         device = found or NOBODY
         verdict = self._verdict(device, request)
         fits = _certificate_fits(device, request.identity) & _network_fits(device, request.address)
-        if found is not None and device.enabled and fits and verdict is Verdict.RIGHT:
-            return Decision(Outcome.SERVE, device)
+        if found is not None and found.enabled and fits and verdict is _RIGHT:
+            return found
         if found is None:
             reason = "token"
-        elif not device.enabled:
+        elif not found.enabled:
             reason = "disabled"
         else:
             reason = f"login {verdict}" if fits else "network or certificate"
@@ -177,7 +179,8 @@ class Access:
         return Decision(Outcome.LOGIN, found, stale=verdict is Verdict.STALE, guess=guess, reason=reason)
 
     def _verdict(self, device: Device, request: Request) -> Verdict:
-        if request.scheme is Scheme.TFTP:  # which has no logins: a site that allows it relies on the token
+        scheme = request.scheme
+        if scheme is _TFTP:  # which has no logins: a site that allows it relies on the token
             return Verdict.RIGHT if device.plain else Verdict.NONE
         verdict = self._logins.verdict(
             request.login,
@@ -186,9 +189,9 @@ class Access:
             request.method,
             request.target,
             request.now,
-            tls=request.scheme is Scheme.HTTPS,
+            tls=scheme is _HTTPS,
         )
-        return Verdict.RIGHT if device.token_only else verdict
+        return _RIGHT if device.token_only else verdict
 
     def _enrolment(self, asked: Asked, request: Request) -> Decision:
         common = self._common(asked.name)
@@ -246,7 +249,7 @@ class Access:
 
 
 def _is_safe(device: Device, request: Request) -> bool:
-    return request.scheme is Scheme.HTTPS or device.plain
+    return request.scheme is _HTTPS or device.plain
 
 
 def _why_no_enrolment(device: Device, request: Request, journal: Journal) -> str:
@@ -308,14 +311,16 @@ def noted(asked: Asked, request: Request, decision: Decision, status: int) -> Fe
     Whoever has not shown a device's token must not be able to write over what the device itself did: such a
     request stands beside it, as `e/...` or `s/...`, and one that was refused without the name it asked for.
     """
-    device, file = decision.device, decision.file
+    outcome, device, file, _, _, guess, _ = decision
     if device is None:
         return None
-    known = asked.area is Area.DEVICE
-    if known and decision.outcome is Outcome.LOGIN and not decision.guess and device.enabled:
+    known = asked.area is _DEVICE
+    if file is not None and outcome is _SERVE:
+        name, etag, version = file.name, file.etag, device.version
+    elif known and outcome is Outcome.LOGIN and not guess and device.enabled:
         return None  # the first half of every login
-    served = decision.outcome is Outcome.SERVE and file is not None
-    name = file.name if served and file else asked.name if known else ""
+    else:
+        name, etag, version = asked.name if known else "", None, None
     return Fetch(
         device.mac,
         name if known else f"{asked.area}/{name}",
@@ -323,6 +328,6 @@ def noted(asked: Asked, request: Request, decision: Decision, status: int) -> Fe
         request.scheme,
         request.address,
         request.user_agent,
-        file.etag if served and file else None,
-        device.version if served else None,
+        etag,
+        version,
     )

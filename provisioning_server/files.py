@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 _OVERHEAD = 600
 """Bytes a cached file takes besides its content."""
@@ -12,7 +13,7 @@ FileKey = tuple[str, bool, str]
 """MAC address ("" for a common file), whether it is the bootstrap, name in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PublishedFile:
     """A file, with the header fields that belong to it ready to be sent."""
 
@@ -22,6 +23,8 @@ class PublishedFile:
     secret: bool
     bootstrap: bool
     headers: tuple[tuple[bytes, bytes], ...]
+    wanted: bool = True
+    """Whether it was asked for since what keeps it last looked for something to let go."""
 
 
 def published_file(
@@ -29,12 +32,26 @@ def published_file(
 ) -> PublishedFile:
     """A file with its header fields; what could break out of a header field is left out."""
     headers = (
-        (b"content-type", _field(content_type)),
+        _content_type(content_type),
         (b"etag", b'"' + _field(etag) + b'"'),
-        (b"content-length", str(len(content)).encode()),
-        (b"accept-ranges", b"bytes"),
+        _content_length(len(content)),
+        _ACCEPT_RANGES,
     )
     return PublishedFile(name, content, etag, bool(secret), bool(bootstrap), headers)
+
+
+_ACCEPT_RANGES = (b"accept-ranges", b"bytes")
+
+
+# The same for many files, so one object for all of them: less memory to keep and to read.
+@lru_cache(maxsize=256)
+def _content_type(text: str) -> tuple[bytes, bytes]:
+    return (b"content-type", _field(text))
+
+
+@lru_cache(maxsize=4096)
+def _content_length(size: int) -> tuple[bytes, bytes]:
+    return (b"content-length", b"%d" % size)
 
 
 def _field(text: str) -> bytes:
@@ -50,7 +67,10 @@ class _Held:
 
 
 class FileCache:
-    """Keeps files by device and name and lets those go that were asked for longest ago.
+    """Keeps files by device and name, and lets those go that were not asked for since it last looked.
+
+    To move what was asked for to the end of a list would touch its neighbours as well: with thousands of
+    files those are nowhere near. So it gets a mark, and what has one when something must go has another turn.
 
     A directory is the same for each handset of an organisation: contents with one ETag are one object and
     count once. An ETag says that two may be alike and the bytes decide, so that no device gets another's file
@@ -75,17 +95,17 @@ class FileCache:
         """The file kept under `key`, as one that was asked for just now."""
         known = self._files.get(key)
         if known is not None:
-            self._files.move_to_end(key)
+            known.wanted = True
         return known
 
     def keep(self, key: FileKey, file: PublishedFile) -> PublishedFile:
-        """Keeps `file`, of which nothing is kept yet; the file as it is kept, for the caller to use.
+        """Keeps `file`, of which nothing is kept yet, and makes it share its content; returns it.
 
         It is kept by itself where it alone is over the limit.
         """
         held = self._held.setdefault(file.etag, _Held(file.content))
         if held.content == file.content:
-            file = replace(file, content=held.content)
+            file.content = held.content
             held.files += 1
             self._bytes += len(file.content) if held.files == 1 else 0
         else:
@@ -93,7 +113,12 @@ class FileCache:
         self._files[key] = file
         self._bytes += _OVERHEAD
         while self._bytes > self._limit and len(self._files) > 1:
-            self._let_go(self._files.popitem(last=False)[1])
+            oldest, found = self._files.popitem(last=False)
+            if found.wanted:
+                found.wanted = False
+                self._files[oldest] = found
+            else:
+                self._let_go(found)
         return file
 
     def clear(self) -> None:

@@ -10,11 +10,10 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from provisioning_server.errors import JournalUnavailable, ServerError
 
@@ -52,8 +51,7 @@ SELECT ?1, ?2, ?3, ?4 WHERE (SELECT count(*) FROM uploads) < ?5
 """
 
 
-@dataclass(slots=True)
-class Fetch:
+class Fetch(NamedTuple):
     """One file asked for by a known device."""
 
     mac: str
@@ -64,9 +62,10 @@ class Fetch:
     user_agent: str
     etag: str | None = None
     version: str | None = None
-    count: int = 1
-    at: float = 0.0
-    """Unix time; the journal sets it."""
+
+
+_Row = tuple[Fetch, float, int]
+"""A fetch, its moment (Unix time), and how many there were since the last flush."""
 
 
 def printable(text: str, limit: int = _MAX_TEXT) -> str:
@@ -85,7 +84,7 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._spent: set[str] = set()
         self._bound: set[str] = set()
-        self._fetches: dict[tuple[str, str], Fetch] = {}
+        self._fetches: dict[tuple[str, str], _Row] = {}
         self._new_bound: list[tuple[str, str | None, str, str]] = []
         self._dropped = 0
 
@@ -116,15 +115,15 @@ class Journal:
 
     def fetched(self, fetch: Fetch) -> None:
         """Takes note of a fetch; a second or so later it is in the file."""
-        key = (fetch.mac, fetch.name)
-        before = self._fetches.get(key)
+        fetches, count = self._fetches, 1
+        key = fetch[:2]
+        before = fetches.get(key)
         if before is not None:
-            fetch.count += before.count
-        elif len(self._fetches) >= _MAX_PENDING:
+            count += before[2]
+        elif len(fetches) >= _MAX_PENDING:
             self._dropped += 1
             return
-        fetch.at = time.time()
-        self._fetches[key] = fetch
+        fetches[key] = (fetch, time.time(), count)
 
     def is_bound(self, mac: str) -> bool:
         """Whether it is known from where the device logged in first."""
@@ -205,9 +204,9 @@ class Journal:
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
         return self._opened().execute(statement, values).rowcount
 
-    def _put(self, fetches: list[Fetch], bound: list[tuple[str, str | None, str, str]]) -> None:
+    def _put(self, fetches: list[_Row], bound: list[tuple[str, str | None, str, str]]) -> None:
         connection = self._opened()
-        fetches.sort(key=lambda fetch: (fetch.mac, fetch.name))  # neighbours are on one page of the table
+        fetches.sort()  # by device and name: neighbours are on one page of the table
         connection.execute("BEGIN IMMEDIATE")
         try:
             for start in range(0, len(fetches), ROWS_AT_ONCE):
@@ -225,10 +224,18 @@ class Journal:
         return self._connection
 
 
-def _put_fetches(connection: sqlite3.Connection, fetches: list[Fetch]) -> None:
+def _put_fetches(connection: sqlite3.Connection, fetches: list[_Row]) -> None:
     """Writes up to ROWS_AT_ONCE of them in one statement: SQLite works without the interpreter's lock, so
     while it does requests are answered. One statement for each row would take the lock back for each."""
-    values = [value for fetch in fetches for value in _row(fetch)]
+    values: list[str | int | float | None] = []
+    for (mac, name, status, scheme, address, agent, etag, version), at, count in fetches:
+        values += (mac, printable(name), at, status, etag, version)
+        values += (
+            str(scheme),
+            address,
+            printable(agent),
+            count,
+        )  # sqlite3 would look for an adapter of an enum
     connection.execute(_statement(len(fetches)), (*values, NAMES_PER_DEVICE))
 
 
@@ -236,21 +243,6 @@ def _put_fetches(connection: sqlite3.Connection, fetches: list[Fetch]) -> None:
 def _statement(rows: int) -> str:
     places = f"({', '.join('?' * _COLUMNS)})"
     return _PUT_FETCHES.format(rows=", ".join([places] * rows))
-
-
-def _row(fetch: Fetch) -> tuple[str | int | float | None, ...]:
-    return (
-        fetch.mac,
-        printable(fetch.name),
-        fetch.at,
-        fetch.status,
-        fetch.etag,
-        fetch.version,
-        fetch.scheme,
-        fetch.address,
-        printable(fetch.user_agent),
-        fetch.count,
-    )
 
 
 def _now() -> str:

@@ -33,6 +33,10 @@ _PARAMETERS = re.compile(
     r'([A-Za-z0-9*_-]{1,20})\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^\s,"]*))\s*(?:,\s*|$)|(.)', re.DOTALL
 )
 """Name, value in quotation marks, value without; or, without a name, a character that should not be there."""
+_USUAL_PARAMETERS = re.compile(
+    r'([a-z]{1,20})="?((?<=")[^"\\]*(?=")|(?<!")[^\s,"]*(?!"))"?(?:, ?|$)|.', re.DOTALL
+)
+"""Name and value as nearly all handsets write them: lower case, nothing escaped, one space. Or neither."""
 BASIC_ONLY = re.compile(r"algo|panasonic|aastra|snom|dag\d", re.IGNORECASE)
 """User-Agents of families that cannot do Digest, or fall over when both are offered."""
 
@@ -106,32 +110,42 @@ def parse(header: str | None) -> DigestLogin | BasicLogin | None:
 
 
 def _parsed_digest(text: str) -> DigestLogin | None:
-    parameters = _PARAMETERS.findall(text)
-    if "\\" in text:
-        parameters = [(name, _ESCAPED.sub(r"\1", quoted), *rest) for name, quoted, *rest in parameters]
-    found = {name.lower(): quoted or bare for name, quoted, bare, _ in parameters}
-    if "" in found or len(found) < len(parameters):
+    parameters = _USUAL_PARAMETERS.findall(text)
+    found: dict[str, str] = dict(parameters)
+    if "" in found:  # not as usual
+        parameters = _PARAMETERS.findall(text)
+        if "\\" in text:
+            parameters = [(name, _ESCAPED.sub(r"\1", quoted), *rest) for name, quoted, *rest in parameters]
+        found = {name.lower(): quoted or bare for name, quoted, bare, _ in parameters}
+        if "" in found:
+            return None
+    if len(found) < len(parameters):
         return None  # of two of one name, whoever stands between us may have read the other
-    if not {"username", "nonce", "uri", "response"} <= found.keys():
+    try:
+        return DigestLogin(
+            found["username"],
+            found["nonce"],
+            found["uri"],
+            found["response"].lower(),
+            found.get("algorithm", "MD5").upper(),
+            found.get("qop", "").lower(),
+            found.get("cnonce", ""),
+            found.get("nc", ""),
+        )
+    except KeyError:
         return None
-    return DigestLogin(
-        found["username"],
-        found["nonce"],
-        found["uri"],
-        found["response"].lower(),
-        found.get("algorithm", "MD5").upper(),
-        found.get("qop", "").lower(),
-        found.get("cnonce", ""),
-        found.get("nc", ""),
-    )
 
 
 def _parsed_basic(text: str) -> BasicLogin | None:
     try:
-        user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
+        user, colon, password = binascii.a2b_base64(text, strict_mode=True).decode().partition(":")
     except (binascii.Error, ValueError):
         return None
     return BasicLogin(user, password) if colon else None
+
+
+_RIGHT = Verdict.RIGHT
+"""A member of an enumeration is looked up slowly (Python 3.11)."""
 
 
 class Logins:
@@ -175,14 +189,14 @@ class Logins:
         if login is None:
             return Verdict.NONE
         if isinstance(login, BasicLogin):
-            return Verdict.RIGHT if tls and _basic_fits(login, credentials, realm) else Verdict.WRONG
+            return _RIGHT if tls and _basic_fits(login, credentials, realm) else Verdict.WRONG
         made = self._made(login.nonce)
         if made is None or not _is_for(login.uri, target) or not _digest_fits(login, credentials, method):
             # A nonce that is not ours may be one from before a restart: then ask again.
             return Verdict.NONE if made is None else Verdict.WRONG
         if now - made > NONCE_S or made <= self._forgotten or not self._take(login, made):
             return Verdict.STALE
-        return Verdict.RIGHT
+        return _RIGHT
 
     def _proof(self, head: bytes) -> bytes:
         return hmac.digest(self._key, head, "sha256")[:_MAC]
@@ -225,27 +239,23 @@ def _is_for(uri: str, target: str) -> bool:
 
 
 def _digest_fits(login: DigestLogin, credentials: tuple[Credential, ...], method: str) -> bool:
+    """Whether a login is one of these (RFC 7616 3.4.1; RFC 2069 2.1.2 without qop).
+
+    What cannot be right is compared all the same, with what nobody can know.
+    """
+    sha256 = login.algorithm == "SHA-256"
+    known = (sha256 or login.algorithm == "MD5") and login.qop in ("", "auth")
+    hashed = _sha256 if sha256 else _md5
+    middle = f"{login.nc}:{login.cnonce}:{login.qop}:" if login.qop else ""
+    tail = f":{login.nonce}:{middle}{hashed(f'{method}:{login.uri}')}"
+    user, response = login.user.encode(), login.response.encode()
     fits = False
     for credential in credentials:
-        expected = _response(login, credential, method)
-        same_user = hmac.compare_digest(login.user.encode(), credential.user.encode())
-        fits |= hmac.compare_digest(login.response.encode(), expected.encode()) and same_user
+        ha1 = credential.ha1_sha256 if sha256 else credential.ha1
+        expected = hashed(f"{ha1 if ha1 and known else secrets.token_hex(32)}{tail}")
+        same_user = hmac.compare_digest(user, credential.user.encode())
+        fits |= hmac.compare_digest(response, expected.encode()) and same_user
     return fits
-
-
-def _response(login: DigestLogin, credential: Credential, method: str) -> str:
-    """RFC 7616 3.4.1; RFC 2069 2.1.2 without qop."""
-    if login.algorithm == "SHA-256":
-        hashed, ha1 = _sha256, credential.ha1_sha256 or secrets.token_hex(32)
-    elif login.algorithm == "MD5":
-        hashed, ha1 = _md5, credential.ha1
-    else:
-        return secrets.token_hex(16)
-    if login.qop not in ("", "auth"):
-        return secrets.token_hex(16)
-    ha2 = hashed(f"{method}:{login.uri}")
-    middle = f"{login.nc}:{login.cnonce}:{login.qop}:" if login.qop else ""
-    return hashed(f"{ha1}:{login.nonce}:{middle}{ha2}")
 
 
 def _md5(text: str) -> str:

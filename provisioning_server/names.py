@@ -11,6 +11,8 @@ MAX_PATH = 512
 _SEGMENT = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.+@:~ -]{0,119}")
 """A name as handsets spell them. Nothing that a file system, a shell or a log could take for more."""
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]{16,128}")
+_AT_A_TOKEN = re.compile(rb"/p/([A-Za-z0-9_][A-Za-z0-9_-]{15,119})/([A-Za-z0-9_][A-Za-z0-9_.+@:~ -]{0,119})")
+"""What nearly every request is for: one name at a token, both a segment, nothing encoded."""
 _LIKE_A_TOKEN = 16
 _MAX_FOLDERS = 3
 _MAC = re.compile(
@@ -29,6 +31,9 @@ class Area(StrEnum):
     LINK = "s"
 
 
+_DEVICE = Area.DEVICE
+
+
 class Asked(NamedTuple):
     """A request for the file `name` (lower case, may hold "/"); `token` is "" where the area has none."""
 
@@ -43,6 +48,9 @@ def asked_for(raw_path: bytes) -> Asked | None:
     Split first and decoded once after, so an encoded slash never makes a folder and a doubly encoded one
     stays what it is. One bare name is enrolment: handsets that are given only a server name ask for it.
     """
+    usual = _AT_A_TOKEN.fullmatch(raw_path)
+    if usual is not None:
+        return Asked(_DEVICE, usual[1].decode(), usual[2].decode().lower())
     if len(raw_path) > MAX_PATH or not raw_path.startswith(b"/"):
         return None
     parts = [part for part in raw_path.split(b"/") if part]

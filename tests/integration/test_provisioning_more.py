@@ -114,7 +114,7 @@ async def test_a_certificate_nobody_knows_gets_no_connection(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("header", "proxies", "expected"),
     [
-        (None, 1, "peer"),
+        (b"", 1, "peer"),
         (b"1.1.1.1", 1, "1.1.1.1"),
         (b"6.6.6.6, 1.1.1.1", 1, "1.1.1.1"),
         (b"6.6.6.6, 1.1.1.1, 2.2.2.2", 2, "1.1.1.1"),
@@ -124,7 +124,7 @@ async def test_a_certificate_nobody_knows_gets_no_connection(tmp_path: Path) -> 
         (b", ,", 1, "peer"),
     ],
 )
-def test_who_stands_behind_proxies(header: bytes | None, proxies: int, expected: str) -> None:
+def test_who_stands_behind_proxies(header: bytes, proxies: int, expected: str) -> None:
     assert client_behind("peer", header, proxies) == expected
 
 

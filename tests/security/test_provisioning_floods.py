@@ -72,6 +72,17 @@ async def test_no_path_leads_out(server: Server) -> None:
     assert set.union(*parts) <= {0, 400, 401, 404}
 
 
+@given(
+    st.sampled_from(("p", "P", "c", "s")),
+    st.text("aB_-", min_size=14, max_size=18) | st.text("a", min_size=118, max_size=130),
+    st.text("aB.:~ -_%2\n/", max_size=6) | st.text("a", min_size=118, max_size=122),
+)
+def test_the_usual_path_is_read_as_any_other(area: str, token: str, name: str) -> None:
+    """A second slash makes it an unusual one, which is taken apart piece by piece."""
+    path = f"/{area}/{token}/{name}".encode()
+    assert asked_for(path) == asked_for(b"/" + path)
+
+
 @given(st.binary(max_size=700))
 def test_whatever_the_path_a_name_is_harmless(raw: bytes) -> None:
     for path in (raw, b"/c/" + raw, b"/p/" + b"t" * 32 + b"/" + raw):

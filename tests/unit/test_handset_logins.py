@@ -81,3 +81,24 @@ def test_a_parameter_that_is_there_stays_itself_whatever_stands_beside_it() -> N
     more = ", ".join(f'x{number}="{"," * 9}"' for number in range(40))
     given_login = ", ".join(f"{name}={value}" for name, value in NEEDED.items())
     assert parse(f"Digest {more}, {given_login}") == DigestLogin("u", "n", "/", "r", "MD5", "", "", "")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("username", "nonce", "uri", "response", "qop", "nc", "NC", "x", "a-b", "")),
+            st.text('ab=,"\\ \t\n', max_size=4),
+            st.booleans(),
+        ),
+        max_size=8,
+    ),
+    st.sampled_from((", ", ",", " ", ";")),
+)
+def test_what_is_written_as_usual_is_read_as_what_is_not(
+    parameters: list[tuple[str, str, bool]], comma: str
+) -> None:
+    """An unusual parameter at the end makes the thorough reading read all of them."""
+    written = [f'{name}="{value}"' if marked else f"{name}={value}" for name, value, marked in parameters]
+    for more in ([], [f"{name}=v" for name in NEEDED]):
+        usual, thorough = [*written, *more, "z=1"], [*written, *more, "Z=1"]
+        assert parse(f"Digest {comma.join(usual)}") == parse(f"Digest {comma.join(thorough)}")

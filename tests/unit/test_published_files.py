@@ -42,6 +42,17 @@ def test_a_content_stays_as_long_as_one_file_has_it() -> None:
     assert (cache.get(key(2)), cache.bytes) == (None, 10 * KIB + 2 * OVERHEAD)
 
 
+def test_what_was_asked_for_stays_longer_than_what_was_not() -> None:
+    cache = FileCache(4 * (KIB + OVERHEAD))
+    for number in range(5):  # with the fifth one goes, and the others have lost their marks
+        cache.keep(key(number), file(bytes([number]) * KIB, str(number)))
+    assert len(cache) == 4
+    for number in range(5, 8):
+        assert cache.get(key(1)) is not None
+        cache.keep(key(number), file(bytes([number]) * KIB, str(number)))
+    assert [number for number in range(8) if cache.get(key(number)) is not None] == [1, 5, 6, 7]
+
+
 def test_one_etag_for_two_contents_mixes_nothing_up() -> None:
     cache = FileCache(4 * KIB)
     first, second = cache.keep(key(1), file(b"first", "e")), cache.keep(key(2), file(b"other", "e"))
