@@ -9,16 +9,11 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.store import open_store
-
-
-class _Clock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 def migrated_file(path: Path) -> Path:
@@ -38,4 +33,4 @@ def _migrated() -> bytes:
 
 
 async def _make(path: Path) -> None:
-    await (await open_store(path, _Clock())).close()
+    await (await open_store(path, SystemClock())).close()

@@ -1,4 +1,4 @@
-"""A store that holds one model, for what reads models and nothing else."""
+"""Stores that answer little: one that holds one model, for what reads models and nothing else."""
 
 from __future__ import annotations
 
@@ -21,14 +21,11 @@ from control_plane.ports import (
 )
 
 
-class OneModel(Store):
-    """Its snapshot is `model`, whatever that is at the moment; it answers nothing else."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
+class StubStore(Store):
+    """Answers nothing; a test's store says what it can answer beyond that."""
 
     async def snapshot(self) -> Snapshot:
-        return Snapshot(1, self.model)
+        raise NotImplementedError
 
     def transaction(self, actor: str) -> AbstractAsyncContextManager[Transaction]:
         raise NotImplementedError
@@ -60,3 +57,13 @@ class OneModel(Store):
 
     async def open_pushes(self, node: str) -> Mapping[int, Progress]:
         raise NotImplementedError
+
+
+class OneModel(StubStore):
+    """Its snapshot is `model`, whatever that is at the moment; it answers nothing else."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    async def snapshot(self) -> Snapshot:
+        return Snapshot(1, self.model)

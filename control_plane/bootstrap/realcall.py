@@ -123,9 +123,8 @@ class _Caller:
     def run(self) -> CallReport:
         carrier = self._wiring.carrier()
         explained = self._explain(carrier)
-        caller = self._calling_device()
         called = self._called_extensions(explained)
-        wanted = [*([caller] if caller else []), *self._devices(called)]
+        wanted = [*self._calling_devices(), *self._devices(called)]
         require_free(self._model, self._request, wanted, set(self._background.run(self._link.contacts())))
         stop = self._link.subscribe(self._take)
         try:
@@ -134,9 +133,9 @@ class _Caller:
                 phones = CallPhones(self._wiring, self._engine, stack, self._report)
                 for ident in called:
                     self._phones[ident] = [phones.registered(device) for device in self._devices([ident])]
-                own = self._own_phone(phones, caller)
+                caller = self._caller(phones)
                 self._set_behaviours()
-                status = self._call(own, explained, carrier)
+                status = self._call(caller, explained, carrier)
                 main, legs = self._traces(len(explained.legs), status)
                 self._engine.poll(0)
                 return self._reported(explained, main, legs, status)
@@ -175,15 +174,15 @@ class _Caller:
 
     # Phones.
 
-    def _calling_device(self) -> Device | None:
-        match self._request.caller:
-            case InsideCaller(org, key):
-                devices = self._model.devices.get((org, key), ())
-                if not devices:
-                    raise InvalidField("from", f"extension {key} has no device to call from: add one first")
-                return devices[0]
-            case OutsideCaller() | HandsetCaller():
-                return None
+    def _calling_devices(self) -> list[Device]:
+        caller = self._request.caller
+        return [self._calling_device(caller)] if isinstance(caller, InsideCaller) else []
+
+    def _calling_device(self, caller: InsideCaller) -> Device:
+        devices = self._model.devices.get((caller.org, caller.key), ())
+        if not devices:
+            raise InvalidField("from", f"extension {caller.key} has no device to call from: add one first")
+        return devices[0]
 
     def _called_extensions(self, explained: Explanation) -> list[ExtensionId]:
         names = dict.fromkeys(name for name in explained.rings if "/" in name)
@@ -202,15 +201,17 @@ class _Caller:
                 phone.behaviour = _PHONE.get(what) or Answer(FIRST_ANSWER_S + number * NEXT_ANSWER_S)
                 number += what is Behaviour.ANSWER
 
-    def _own_phone(self, phones: CallPhones, caller: Device | None) -> Phone | None:
-        if isinstance(self._request.caller, HandsetCaller):
-            return phones.neutral(self._model.handsets[self._request.caller.mac])
-        if caller is None:
-            return None
-        ident = (caller.org, caller.extension)
-        if ident in self._phones:
-            return self._phones[ident][0]
-        return phones.registered(caller)
+    def _caller(self, phones: CallPhones) -> Phone | OutsideCaller:
+        """The phone that calls; who calls from outside has none of ours."""
+        match self._request.caller:
+            case OutsideCaller() as outside:
+                return outside
+            case HandsetCaller(mac):
+                return phones.neutral(self._model.handsets[mac])
+            case InsideCaller(org, key) as inside:
+                if (org, key) in self._phones:
+                    return self._phones[org, key][0]
+                return phones.registered(self._calling_device(inside))
 
     @contextmanager
     def _outside(self, carrier: Carrier) -> Iterator[None]:
@@ -228,11 +229,10 @@ class _Caller:
 
     # The call.
 
-    def _call(self, own: Phone | None, explained: Explanation, carrier: Carrier) -> int | None:
+    def _call(self, caller: Phone | OutsideCaller, explained: Explanation, carrier: Carrier) -> int | None:
         request = self._request
-        if own is None:
-            assert isinstance(request.caller, OutsideCaller)  # noqa: S101 - only those have no device
-            number = request.caller.number or "anonymous"
+        if isinstance(caller, OutsideCaller):
+            number = caller.number or "anonymous"
             talk_s = max(1, round(request.seconds))
             coming = self._background.start(
                 carrier.call(number, request.dialled, talk_s=talk_s, ring_s=int(CALL_S))
@@ -240,7 +240,7 @@ class _Caller:
             self._engine.poll_until(coming.done, CALL_S + talk_s, "the call from outside ends")
             coming.result()
             return None
-        call = own.call(request.dialled)
+        call = caller.call(request.dialled)
         patience_s = request.seconds if would_ring_for_ever(explained) else CALL_S
         with suppress(PhoneTimeout):
             self._engine.poll_until(

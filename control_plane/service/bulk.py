@@ -1,4 +1,4 @@
-"""Many extensions with their devices in one transaction: an import, a lab of ten thousand."""
+"""Extensions with their devices, all or none, in a transaction under way: the demo, numbers that get one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from control_plane.domain.extension import Device, Extension
 from control_plane.domain.model import ExtensionId, Model, by_priority
 from control_plane.errors import Conflict, DomainError, InvalidField
-from control_plane.ports import Store, Transaction
+from control_plane.ports import Transaction
 from control_plane.service.devices import new_device
 from control_plane.service.extensions import check_extension, new_extension
 from control_plane.service.forwarding import settled
-from control_plane.service.writing import By
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +30,11 @@ class Imported:
     devices: tuple[Device, ...]
 
 
-async def import_extensions(store: Store, by: By, rows: Iterable[NewExtension]) -> Imported:
+def put_extensions(tx: Transaction, rows: Iterable[NewExtension]) -> Imported:
     """Create every extension of `rows` or none; they may forward to each other in any order.
 
     Raises: UnknownEntity, InvalidField or Conflict, each naming the row (counted from 1).
     """
-    async with store.transaction(by.actor) as tx:
-        return put_extensions(tx, rows)
-
-
-def put_extensions(tx: Transaction, rows: Iterable[NewExtension]) -> Imported:
-    """The same inside a transaction that is under way."""
     base = tx.model
     extensions: dict[ExtensionId, Extension] = {}
     devices: dict[ExtensionId, tuple[Device, ...]] = {}

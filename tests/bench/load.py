@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.bootstrap.wiring import DATABASE_FILE
 from control_plane.domain.entities import Organisation, Site, Trunk
 from control_plane.domain.extension import DeviceKind, NoAnswerAction
@@ -23,8 +23,7 @@ from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.render.artefacts import Holder
 from control_plane.render.units import render_unit, units
-from control_plane.service.bulk import NewExtension, import_extensions
-from control_plane.service.writing import By
+from control_plane.service.bulk import NewExtension, put_extensions
 from control_plane.settings import Settings
 from control_plane.store import SqlStore, open_store
 
@@ -43,13 +42,6 @@ class Load(StrEnum):
     PLAIN = "one IP phone each"
     MAILBOX = "one IP phone and one mailbox each"
     HANDSET = "organisations of 100, one IP phone and one Yealink T54W each"
-
-
-class WallClock:
-    """The clock a store needs."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 def key_of(index: int) -> str:
@@ -89,7 +81,7 @@ def made(n: int, load: Load, settings: Settings, directory: Path) -> Loaded:
 
 
 async def _made(wanted: Loaded, settings: Settings) -> Loaded:
-    store = await open_store(wanted.path, WallClock())
+    store = await open_store(wanted.path, SystemClock())
     try:
         async with store.transaction("bench") as tx:
             tx.put(Organisation(id=ORG, name="Bench"))
@@ -107,7 +99,8 @@ async def _made(wanted: Loaded, settings: Settings) -> Loaded:
             for org in sorted({_org(index, wanted.load) for index in range(wanted.n)} - {ORG}):
                 tx.put(Organisation(id=org, name=org))
         started = time.perf_counter()
-        await import_extensions(store, By("bench"), _extensions(wanted.n, wanted.load))
+        async with store.transaction("bench") as tx:
+            put_extensions(tx, _extensions(wanted.n, wanted.load))
         took = time.perf_counter() - started
         if wanted.load is Load.HANDSET:
             await _add_handsets(store)

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from pydantic import SecretStr
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.bootstrap.wiring import DATABASE_FILE
 from control_plane.domain.entities import (
     Entity,
@@ -31,7 +32,7 @@ from control_plane.settings import Settings
 from control_plane.store import open_store
 from tests.bench.child import Plane
 from tests.bench.figures import Figure, Report, percentile, process_cpu_s, process_rss_mib, say
-from tests.bench.load import TRUNK, WallClock
+from tests.bench.load import TRUNK
 from tests.lab import RunningLab
 
 NUMBERS, EXTENSIONS, OCCUPIERS, SITES = 50_000, 10_000, 200, 4
@@ -101,7 +102,7 @@ def load(settings: Settings, state_dir: Path) -> None:
 
 
 async def _load(settings: Settings, path: Path) -> None:
-    store = await open_store(path, WallClock())
+    store = await open_store(path, SystemClock())
     try:
         async with store.transaction("bench") as tx:
             for entity in _entities(settings):

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.published import PublishedFile
 from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.publisher import Publisher, PublisherOptions
@@ -30,7 +31,7 @@ from control_plane.domain.extension import Device, DeviceKind, Extension
 from control_plane.domain.regions import RegionCode
 from control_plane.store import SqlStore, open_store
 from tests.bench.figures import Figure, Report, peak_rss_mib, percentile, process_rss_mib, say
-from tests.bench.load import TENANT, WallClock, handset
+from tests.bench.load import TENANT, handset
 from tests.contract.stores import put
 from tests.unit.handset_models import PLACE
 
@@ -82,7 +83,7 @@ def fill(directory: Path, size: int) -> None:
     """The database of one size."""
 
     async def filled() -> None:
-        store = await open_store(directory / "bench.db", WallClock())
+        store = await open_store(directory / "bench.db", SystemClock())
         await put(store, *entities(size))
         await store.close()
 
@@ -96,7 +97,7 @@ def measure(directory: Path, size: int) -> Measured:
 
 
 async def _measured(directory: Path, size: int) -> Measured:
-    store = await open_store(directory / "bench.db", WallClock())
+    store = await open_store(directory / "bench.db", SystemClock())
     revision = (await store.snapshot()).revision
     loaded = process_rss_mib()
     path = directory / "published" / "store.sqlite3"

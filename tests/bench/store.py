@@ -17,7 +17,8 @@ from contextlib import closing
 from pathlib import Path
 
 from control_plane.store import SqlStore, open_store
-from tests.contract.stores import SteppingClock, many, places, put
+from tests.clocks import SteppingClock
+from tests.contract.stores import many, places, put
 
 SIZES = (100, 1_000, 10_000)
 CHANGES = 200

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from control_plane.store import SqlStore, open_store
-from tests.contract.stores import SteppingClock, extension, places
+from tests.clocks import SteppingClock
+from tests.contract.stores import extension, places
 
 BULK = 200
 MAX_REVISIONS = 2_000

@@ -9,7 +9,6 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -32,17 +31,6 @@ from tests.databases import migrated_file
 
 POSTGRES_DSN = os.environ.get("WIRECHIEF_TEST_POSTGRES_DSN", "")
 BACKENDS = ("sqlite", "postgresql") if POSTGRES_DSN else ("sqlite",)
-
-
-class SteppingClock:
-    """A clock that goes one second per look."""
-
-    def __init__(self) -> None:
-        self._now = datetime(2030, 1, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        self._now += timedelta(seconds=1)
-        return self._now
 
 
 @contextmanager

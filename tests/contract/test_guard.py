@@ -18,9 +18,9 @@ from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import InvalidField, OutcomeUnknown, UnknownEntity, Unreachable
 from control_plane.observe.attacks import REFUSED_PREFIX, REFUSING_ROW, Network, Policy
-from control_plane.ports import Clock
 from control_plane.render.artefacts import LENT_ROWS
 from control_plane.settings import Settings
+from tests.clocks import ManualClock
 from tests.contract.fake_node import FakeNode
 from tests.one_model import OneModel
 from tests.waiting import until
@@ -30,25 +30,12 @@ ATTACKER = "192.0.2.66"
 DEADLINE_S = 5.0
 
 
-class HandClock(Clock):
-    """A clock the test moves."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        return self.time
-
-    def advance(self, **delta: float) -> None:
-        self.time += timedelta(**delta)
-
-
 class Scene:
     """A node, a clock and guards over them."""
 
     def __init__(self) -> None:
         self.node = FakeNode()
-        self.clock = HandClock()
+        self.clock = ManualClock(START)
         self.store = OneModel(Model.of())
         self.names: dict[str, Collection[str]] = {}
         self.guard = self.start()
@@ -112,7 +99,7 @@ async def test_the_fifth_failure_has_the_address_refused(scene: Scene) -> None:
 async def test_a_block_ends_by_itself_and_the_next_one_is_twice_as_long(scene: Scene) -> None:
     scene.fail()
     await scene.guard.turn()
-    scene.clock.advance(seconds=901)
+    scene.clock.forward(seconds=901)
     await scene.guard.turn()
     assert (scene.denied, scene.addresses) == ([], [])
     scene.fail()
@@ -125,7 +112,7 @@ async def test_nothing_is_written_while_nothing_changes(scene: Scene) -> None:
     scene.fail()
     await scene.guard.turn()
     scene.node.operations.clear()
-    scene.clock.advance(seconds=30)
+    scene.clock.forward(seconds=30)
     await scene.guard.turn()
     assert scene.node.operations == []
 
@@ -134,11 +121,11 @@ async def test_a_new_control_plane_keeps_the_ends_of_the_blocks_it_finds(scene: 
     scene.fail()
     await scene.guard.turn()
     before = scene.guard.blocked()
-    scene.clock.advance(seconds=600)
+    scene.clock.forward(seconds=600)
     scene.start()
     await scene.guard.turn()
     assert scene.guard.blocked() == before
-    scene.clock.advance(seconds=301)
+    scene.clock.forward(seconds=301)
     await scene.guard.turn()
     assert scene.denied == []
 
@@ -243,7 +230,7 @@ async def test_an_allowed_network_is_never_blocked_and_its_neighbour_is(scene: S
 
 async def test_an_office_with_a_registered_phone_is_not_cut_off_by_one_wrong_password(scene: Scene) -> None:
     scene.node.contact_uris["devb"] = f"sip:devb@{ATTACKER}:5062"
-    scene.clock.advance(minutes=1)
+    scene.clock.forward(minutes=1)
     scene.fail(times=19, account="deva")
     await scene.guard.turn()
     assert scene.denied == []
@@ -263,14 +250,14 @@ async def test_a_phone_that_registers_makes_its_address_familiar_at_once(scene: 
 
 async def test_an_address_stays_familiar_for_a_day_after_its_phones_are_gone(scene: Scene) -> None:
     scene.node.contact_uris["devb"] = f"sip:devb@{ATTACKER}:5062"
-    scene.clock.advance(minutes=6)
+    scene.clock.forward(minutes=6)
     await scene.guard.turn()
     scene.node.contact_uris.clear()
-    scene.clock.advance(hours=23)
+    scene.clock.forward(hours=23)
     scene.fail(account="deva")
     await scene.guard.turn()
     assert scene.denied == []
-    scene.clock.advance(hours=2)
+    scene.clock.forward(hours=2)
     await scene.guard.turn()
     scene.fail(account="deva")
     await scene.guard.turn()
@@ -323,7 +310,7 @@ async def test_the_loop_blocks_and_releases_by_itself() -> None:
         await until(lambda: ("contacts", "") in scene.node.operations, "a look at contacts", DEADLINE_S)
         scene.fail()
         await until(lambda: scene.denied == [f"{ATTACKER}/32"], "the block", DEADLINE_S)
-        scene.clock.advance(seconds=901)
+        scene.clock.forward(seconds=901)
         scene.node.cut()
         await scene.node.connect()
         await until(lambda: scene.denied == [], "its end", DEADLINE_S)

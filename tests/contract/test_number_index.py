@@ -12,7 +12,8 @@ from control_plane.domain.regions import RegionCode
 from control_plane.ports import EntityKind
 from control_plane.service.number_index import ONE_BY_ONE_MAX, Entry, NumberIndex, entry_of
 from control_plane.store import SqlStore, open_store
-from tests.contract.stores import SteppingClock, put
+from tests.clocks import SteppingClock
+from tests.contract.stores import put
 from tests.databases import migrated_file
 
 SITE = Site(id="hq", name="HQ", region=RegionCode.GB, time_zone="Europe/London")

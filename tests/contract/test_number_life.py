@@ -39,6 +39,7 @@ from control_plane.service.tenants import create_person
 from control_plane.service.voice_services import add_service, change_service, remove_service
 from control_plane.service.writing import By
 from control_plane.store import SqlStore, open_store
+from tests.clocks import ManualClock
 from tests.databases import migrated_file
 
 T = TypeVar("T")
@@ -48,14 +49,6 @@ SITE = "london"
 ORGS = ("acme", "globex")
 NUMBERS = [f"+4420718387{number:02}" for number in range(6)]
 COOLDOWN = timedelta(days=30)
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.at = datetime(2030, 1, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
 
 
 numbers = st.sampled_from(NUMBERS)
@@ -69,7 +62,7 @@ class NumberLives(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.directory = tempfile.TemporaryDirectory()
-        self.clock = ManualClock()
+        self.clock = ManualClock(datetime(2030, 1, 1, tzinfo=UTC))
         self.policy = NumberPolicy(self.clock, COOLDOWN)
         file = migrated_file(Path(self.directory.name) / "db")
         self.store: SqlStore = self.run(open_store(file, self.clock))

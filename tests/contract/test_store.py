@@ -16,9 +16,9 @@ from control_plane.domain.extension import DeviceKind
 from control_plane.errors import Conflict, InvalidField, StoreBusy, UnknownEntity
 from control_plane.ports import AuditFilter, EntityKind, Snapshot
 from control_plane.store import SqlStore, open_store
+from tests.clocks import SteppingClock
 from tests.contract.stores import (
     BACKENDS,
-    SteppingClock,
     device,
     extension,
     fresh_location,

@@ -33,7 +33,8 @@ from control_plane.domain.regions import RegionCode
 from control_plane.errors import DomainError
 from control_plane.ports import EntityChange, EntityKey, EntityKind
 from control_plane.store import SqlStore, open_store
-from tests.contract.stores import BACKENDS, SteppingClock, device, extension, fresh_location
+from tests.clocks import SteppingClock
+from tests.contract.stores import BACKENDS, device, extension, fresh_location
 from tests.unit.memory_store import ident_of
 
 Key = tuple[EntityKind, EntityKey]

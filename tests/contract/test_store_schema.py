@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from control_plane.store import open_store
 from control_plane.store.schema import METADATA
-from tests.contract.stores import BACKENDS, SteppingClock, bare_location
+from tests.clocks import SteppingClock
+from tests.contract.stores import BACKENDS, bare_location
 
 
 def differences(connection: Connection) -> list[object]:

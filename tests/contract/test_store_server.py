@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 
 from control_plane.errors import StoreError, StoreUnusable
 from control_plane.store import SqlStore, open_store
-from tests.contract.stores import POSTGRES_DSN, SteppingClock, extension, fresh_location, places, put
+from tests.clocks import SteppingClock
+from tests.contract.stores import POSTGRES_DSN, extension, fresh_location, places, put
 
 pytestmark = pytest.mark.skipif(not POSTGRES_DSN, reason="WIRECHIEF_TEST_POSTGRES_DSN names no server")
 

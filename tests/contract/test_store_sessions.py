@@ -10,7 +10,8 @@ import pytest
 
 from control_plane.ports import Session
 from control_plane.store import SqlStore, open_store
-from tests.contract.stores import BACKENDS, SteppingClock, fresh_location
+from tests.clocks import SteppingClock
+from tests.contract.stores import BACKENDS, fresh_location
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

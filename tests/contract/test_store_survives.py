@@ -21,8 +21,9 @@ from control_plane.errors import Conflict, SchemaTooNew, StoreUnusable
 from control_plane.ports import EntityKind
 from control_plane.store import open_store
 from control_plane.store.schema import ENTITIES
+from tests.clocks import SteppingClock
 from tests.contract.store_writer import label_of
-from tests.contract.stores import SteppingClock, device, extension, places, put
+from tests.contract.stores import device, extension, places, put
 from tests.waiting import wait_until
 
 KILL_ROUNDS = 6

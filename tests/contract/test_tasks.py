@@ -14,7 +14,8 @@ from control_plane.errors import InvalidField, UnknownEntity
 from control_plane.plan.tasks import LATE_AFTER, NewTask, Progress, TaskFilter, TaskKind, TaskState
 from control_plane.store import SqlStore, open_store
 from control_plane.store import tasks as statements
-from tests.contract.stores import BACKENDS, SteppingClock, device, extension, fresh_location, places, put
+from tests.clocks import SteppingClock
+from tests.contract.stores import BACKENDS, device, extension, fresh_location, places, put
 
 ALL = TaskFilter()
 DONE = Progress(TaskState.DONE, finished=datetime(2030, 1, 2, tzinfo=UTC), attempts=1, steps=({"op": "put"},))

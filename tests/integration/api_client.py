@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 import httpx
 from pydantic import SecretStr
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.passwords import Argon2Passwords
 from control_plane.adapters.published import JournalFile, PublishedFile
 from control_plane.adapters.uploads import UploadsFile
@@ -40,10 +41,10 @@ from control_plane.service.number_life import confirm_numbers
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.warnings import ModelFindings
 from control_plane.store import SqlStore, open_store
+from tests.clocks import ManualClock
 from tests.contract.fake_node import FakeNode
 from tests.databases import migrated_file
 from tests.unit.handset_models import PLACE
-from tests.unit.memory_store import ManualClock
 
 TOKEN = "test-token-of-the-api"
 NODE = "lab"
@@ -57,11 +58,6 @@ class Publishing(TypedDict):
     publisher: Publisher
     sealed: UploadsFile
     handset_source: HandsetSource
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 class Api:
@@ -80,11 +76,11 @@ class Api:
             SecretStr(TOKEN),
             sip,
             tasks=store,
-            clock=WallClock(),
+            clock=SystemClock(),
             logins=self.logins,
             nudge=self._nudge,
             nodes=nodes,
-            policy=NumberPolicy(WallClock()),
+            policy=NumberPolicy(SystemClock()),
         )
         if publishing is not None:
             ports = replace(ports, **publishing)
@@ -127,7 +123,7 @@ def node_ports(
     mailer: Mailer | None = None,
 ) -> NodePorts:
     """What runs for a node, not running: a test asks it for plans and pushes."""
-    clock = WallClock()
+    clock = SystemClock()
     intake = Intake(
         partial(take_in, store, clock),
         partial(take_in_pin, store),
@@ -148,7 +144,7 @@ def publishing_ports(store: SqlStore, node: FakeNode, directory: Path) -> Publis
     held = PublishedFile(directory / "published.sqlite3", PROVISIONING_REALM)
     journal = JournalFile(directory / "journal.sqlite3")
     return {
-        "handsets": Provisioning(store, held, journal, WallClock(), lambda aor: None, node, PLACE.url),
+        "handsets": Provisioning(store, held, journal, SystemClock(), lambda aor: None, node, PLACE.url),
         "publisher": Publisher(held, store, HandsetFiles(lambda: PLACE)),
         "sealed": UploadsFile(directory / "journal.sqlite3", UPLOAD_KEY),
         "handset_source": HandsetSource(held, lambda: PLACE),
@@ -160,7 +156,7 @@ async def demo_api(
     directory: Path, node: FakeNode | None = None, mailer: Mailer | None = None
 ) -> AsyncIterator[Api]:
     """The API over a new database with the demo, and `node` as its node "lab"."""
-    store = await open_store(migrated_file(directory / "wirechief.db"), WallClock())
+    store = await open_store(migrated_file(directory / "wirechief.db"), SystemClock())
     try:
         await load_demo(store, DemoPlace(NODE, "127.0.0.2", 5060))
         if node is None:

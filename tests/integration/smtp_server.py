@@ -16,6 +16,9 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.waiting import until
+
+CLOSED_S = 10.0
 USER, PASSWORD = "wirechief", "correct horse"
 
 
@@ -97,10 +100,7 @@ async def mail_server(
     inbox.port = server.sockets[0].getsockname()[1]
     async with server:
         yield inbox
-        for _ in range(200):
-            if not open_:
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: not open_, "every connection to the mail server is closed", CLOSED_S)
 
 
 def make_certificate(directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:

@@ -12,11 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.ports import EntityKind
 from control_plane.service.attempts import FREE
 from control_plane.service.logins import LASTS
 from control_plane.store import open_store
-from tests.integration.api_client import Api, WallClock, demo_api
+from tests.integration.api_client import Api, demo_api
 
 ANN, PASSWORD = "ann@acme.example", "four words and a dot."
 NEW_PASSWORD = "another four words and a dot."
@@ -123,7 +124,7 @@ async def test_a_token_revoked_by_another_process_is_refused_at_the_next_request
     api: Api, tmp_path: Path
 ) -> None:
     ident, reader = await named(api, await logged_in(api))
-    other = await open_store(tmp_path / "wirechief.db", WallClock())
+    other = await open_store(tmp_path / "wirechief.db", SystemClock())
     try:
         await api.ok("GET", E101, headers=reader)
         async with other.transaction("cli") as tx:

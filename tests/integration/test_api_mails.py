@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import uvicorn
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.mail import Security, SmtpMailer
 from control_plane.cli.app import execute
 from tests.contract.fake_node import FakeNode
-from tests.integration.api_client import TOKEN, Api, WallClock, demo_api
+from tests.integration.api_client import TOKEN, Api, demo_api
 from tests.integration.smtp_server import Inbox, mail_server
 from tests.waiting import until
 
@@ -43,7 +44,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     await node.connect()
     async with mail_server() as inbox:
         mailer = SmtpMailer(
-            "127.0.0.1", inbox.port, WallClock(), sender="pbx@acme.example", security=Security.NONE
+            "127.0.0.1", inbox.port, SystemClock(), sender="pbx@acme.example", security=Security.NONE
         )
         async with demo_api(tmp_path, node, mailer) as api:
             wanted = {"no_answer": {"action": "record_number", "notify": ["ann@acme.example"]}}

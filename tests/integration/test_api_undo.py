@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.domain.entities import PhoneNumber
 from control_plane.ports import EntityKind
 from control_plane.service import handsets
 from control_plane.service.number_life import confirm_numbers
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.writing import By
-from tests.integration.api_client import Api, WallClock, demo_api
+from tests.integration.api_client import Api, demo_api
 
 FREE, MINE = "+6561000500", "+6561000100"
 OTHER = "+6561000501"
@@ -70,7 +71,7 @@ async def act(api: Api, e164: str, action: str, body: Json | None = None) -> Jso
     await api.ok("POST", f"/numbers/{e164}/{action}", json=body or {})
     entry = await newest(api, kind="number", key=e164)
     version = (await api.store.versions(EntityKind.NUMBER))[(e164,)]
-    await confirm_numbers(api.store, NumberPolicy(WallClock()), [(e164, version)])
+    await confirm_numbers(api.store, NumberPolicy(SystemClock()), [(e164, version)])
     return entry
 
 
@@ -210,7 +211,7 @@ async def test_a_scheduled_change_is_taken_back_and_set_again(api: Api) -> None:
 
 
 async def test_a_handset_comes_back_with_new_secrets_and_logged_out(api: Api) -> None:
-    store, by, clock = api.store, By("test"), WallClock()
+    store, by, clock = api.store, By("test"), SystemClock()
     values = {"mac": MAC, "model": "T54W", "site": "singapore", "org": "acme", "name": "Front"}
     before = (await handsets.create_handset(store, by, values)).entity
     await handsets.patch_handset(store, by, MAC, {"name": "Back"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from control_plane.adapters.clock import SystemClock
 from control_plane.domain.accounts import Account, Role
 from control_plane.domain.entities import Decommission, NumberStatus
 from control_plane.errors import StoreBusy
@@ -18,7 +19,7 @@ from control_plane.service.decommission import left_of
 from control_plane.service.decommissioner import Decommissioner
 from control_plane.service.number_policy import NumberPolicy
 from tests.contract.fake_node import FakeNode
-from tests.integration.api_client import Api, WallClock, demo_api
+from tests.integration.api_client import Api, demo_api
 
 ACME = "/organisations/acme"
 
@@ -37,7 +38,7 @@ def worker(api: Api, why: str | None = None) -> Decommissioner:
     async def await_push(org: str, revision: int, within_s: float) -> str | None:
         return why
 
-    clock = WallClock()
+    clock = SystemClock()
     return Decommissioner(api.store, api.store, clock, NumberPolicy(clock), await_push)
 
 

@@ -14,22 +14,13 @@ from control_plane.service.extensions import patch_extension
 from control_plane.service.handset import take_in, take_in_pin
 from control_plane.service.writing import By
 from control_plane.store import SqlStore, open_store
+from tests.clocks import ManualClock
 from tests.databases import migrated_file
 
 E100 = ("acme", "100")
 
 
-class MovedClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2031, 5, 1, 8, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-
-CLOCK = MovedClock()
+CLOCK = ManualClock(datetime(2031, 5, 1, 8, tzinfo=UTC))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from control_plane.adapters.ami.address import AmiAddress
 from control_plane.adapters.ami.link import AmiLink
+from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.mail import Security, SmtpMailer, mailer_of
 from control_plane.adapters.voicemail import VoicemailSpool
 from control_plane.apply.handsets import Intake
@@ -25,7 +26,7 @@ from control_plane.domain.extension import Extension, NoAnswer, NoAnswerAction
 from control_plane.domain.model import ExtensionId
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import MailNotSent, MailRefused
-from control_plane.ports import Clock, Mail
+from control_plane.ports import Mail
 from control_plane.service.notify import Outbox
 from control_plane.settings import Settings
 from control_plane.store import SqlStore, open_store
@@ -46,11 +47,6 @@ GREETING_S, SPOKEN_S = 12, 4
 DID_VOICEMAIL, DID_MISSED = "+6560001001", "+6560001002"
 
 
-class WallClock(Clock):
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
 def mailer(
     port: int,
     *,
@@ -62,7 +58,7 @@ def mailer(
     return SmtpMailer(
         "127.0.0.1",
         port,
-        WallClock(),
+        SystemClock(),
         sender="pbx@acme.example",
         security=security,
         login=login,
@@ -205,8 +201,8 @@ async def test_an_address_the_server_cannot_express_is_final() -> None:
 
 
 def test_no_mail_server_set_is_no_mailer() -> None:
-    assert mailer_of(Settings(), WallClock()) is None
-    assert mailer_of(Settings(smtp_host="mail.acme.example"), WallClock()) is not None
+    assert mailer_of(Settings(), SystemClock()) is None
+    assert mailer_of(Settings(smtp_host="mail.acme.example"), SystemClock()) is not None
 
 
 def test_a_mail_password_never_travels_in_the_clear() -> None:
@@ -319,13 +315,13 @@ def office(carrier: str) -> tuple[Entity, ...]:
 @asynccontextmanager
 async def pushed_store(lab: RunningLab, link: AmiLink, directory: Path) -> AsyncIterator[SqlStore]:
     """The office in a database and in the node."""
-    store = await open_store(migrated_file(directory / "wirechief.db"), WallClock())
+    store = await open_store(migrated_file(directory / "wirechief.db"), SystemClock())
     try:
         async with store.transaction("test") as transaction:
             for entity in office(lab.settings.carrier_address):
                 transaction.put(entity)
         await link.connect()
-        applied = await Reconciler(lab.settings.node, link, store, _no_intake(), WallClock()).apply()
+        applied = await Reconciler(lab.settings.node, link, store, _no_intake(), SystemClock()).apply()
         assert applied is not None and applied.ok, applied and applied.problems()
         yield store
     finally:
@@ -356,7 +352,7 @@ async def test_a_caller_s_message_and_a_missed_call_arrive_as_mail(
         outbox = Outbox(
             link,
             store,
-            WallClock(),
+            SystemClock(),
             node=settings.node,
             mailer=mailer(inbox.port),
             recordings=VoicemailSpool(own_lab.lab.node_dir / "spool"),

@@ -12,13 +12,13 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from control_plane.adapters.ami import AmiAddress, AmiLink, AmiTiming
+from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.engine import docker
 from control_plane.adapters.phones import Engine, Phone, SipAccount
 from control_plane.apply.handsets import Intake
@@ -47,11 +47,6 @@ TIMING = AmiTiming(backoff_first_s=0.02, backoff_max_s=0.1)
 BROKEN = '{"context": "default"'
 ACME = Organisation(id="acme", name="Acme")
 HQ = Site(id="hq", name="HQ", region=RegionCode.SG, time_zone="Asia/Singapore", node="lab")
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 def extension(key: str, *, mailbox: bool = False, dnd: bool = False) -> Extension:
@@ -132,11 +127,11 @@ class Labs:
     ) -> AsyncIterator[Plane]:
         """A plane whose model holds `entities` and whose reconciler runs."""
         self._stores += 1
-        store = await open_store(migrated_file(self._directory / f"plane{self._stores}.db"), WallClock())
+        store = await open_store(migrated_file(self._directory / f"plane{self._stores}.db"), SystemClock())
         await put(store, *entities)
         link = AmiLink(address(self.lab, host, port, secret), TIMING)
         plane = Plane(
-            store, link, Reconciler("lab", link, store, Intake(no_rows, no_pin), WallClock(), options=FAST)
+            store, link, Reconciler("lab", link, store, Intake(no_rows, no_pin), SystemClock(), options=FAST)
         )
         task = asyncio.create_task(plane.reconciler.run())
         try:

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 
 from control_plane.adapters.ami.address import AmiAddress
 from control_plane.adapters.ami.link import AmiLink
+from control_plane.adapters.clock import SystemClock
 from control_plane.apply.guard import Guard
 from control_plane.domain.entities import Organisation, Site, Trunk
 from control_plane.domain.extension import Device, DeviceKind, Extension
@@ -24,7 +24,7 @@ from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import AsteriskError
 from control_plane.observe.attacks import BlockReason, Network, Policy, observe_failure
-from control_plane.ports import AmiEvent, Clock, LinkState
+from control_plane.ports import AmiEvent, LinkState
 from control_plane.render.artefacts import Unit, UnitKind
 from control_plane.render.units import render_unit
 from tests.lab import RunningLab, running_lab_in
@@ -44,11 +44,6 @@ PACE_S = 0.005
 FEW = 100
 """Attempts let through at most. On an idle machine it is 5 or 6: Asterisk tells of a failure within 1 ms and
 an ACL row takes 1 ms. A busy machine may deliver the events tens of milliseconds late."""
-
-
-class WallClock(Clock):
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 def make_model(*trunks: Trunk) -> tuple[Model, tuple[Device, Device]]:
@@ -105,7 +100,7 @@ class Scene:
         guard = Guard(
             self.link,
             OneModel(self.model),
-            WallClock(),
+            SystemClock(),
             node="lab",
             policy=replace(POLICY, block_s=block_s),
             exempt=exempt,
@@ -406,7 +401,7 @@ async def test_blocks_outlive_the_control_plane_and_asterisk(own_lab: RunningLab
 @asynccontextmanager
 async def _abandoned_guard(scene: Scene) -> AsyncIterator[Guard]:
     """A guard whose control plane dies: nothing is lifted at the end."""
-    guard = Guard(scene.link, OneModel(scene.model), WallClock(), node="lab", policy=POLICY)
+    guard = Guard(scene.link, OneModel(scene.model), SystemClock(), node="lab", policy=POLICY)
     running = asyncio.create_task(guard.run())
     try:
         await guard.turn()

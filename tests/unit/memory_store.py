@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -40,8 +40,10 @@ from control_plane.ports import (
     Snapshot,
     Transaction,
 )
+from control_plane.service.bulk import Imported, NewExtension, put_extensions
 from control_plane.service.logins import Logins
 from control_plane.store.codec import changed_fields
+from tests.clocks import ManualClock
 
 _KINDS: dict[type[Entity], tuple[EntityKind, tuple[str, ...]]] = {
     Organisation: (EntityKind.ORGANISATION, ("id",)),
@@ -74,17 +76,10 @@ def ident_of(entity: Entity) -> Ident:
     return kind, tuple(str(getattr(entity, name)) for name in names)
 
 
-class ManualClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self, at: datetime = datetime(2025, 1, 31, 12, tzinfo=UTC)) -> None:
-        self._at = at
-
-    def now(self) -> datetime:
-        return self._at
-
-    def forward(self, seconds: float) -> None:
-        self._at += timedelta(seconds=seconds)
+async def added(store: MemoryStore, *rows: NewExtension) -> Imported:
+    """These extensions in one transaction, all or none."""
+    async with store.transaction("test") as tx:
+        return put_extensions(tx, rows)
 
 
 class _Writing:

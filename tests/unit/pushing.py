@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -27,21 +27,17 @@ from control_plane.domain.regions import RegionCode
 from control_plane.errors import InvalidField
 from control_plane.plan.tasks import Progress, TaskState
 from control_plane.ports import (
-    ANY_ENTRY,
     NO_OUTCOMES,
-    AuditEntry,
-    AuditFilter,
     EntityChange,
     EntityKey,
     EntityKind,
     PhonePins,
     Snapshot,
-    Store,
-    Transaction,
 )
 from control_plane.render.mailboxes import MAILBOX_FILES
+from tests.clocks import ManualClock
 from tests.contract.fake_node import FakeNode
-from tests.unit.memory_store import ManualClock
+from tests.one_model import StubStore
 
 DEADLINE_S = 5.0
 NODE = "lab"
@@ -68,7 +64,7 @@ def _kind_and_key(entity: Entity) -> tuple[EntityKind, EntityKey]:
     raise TypeError(type(entity).__name__)
 
 
-class MemoryStore(Store):
+class MemoryStore(StubStore):
     """The part of the store that a reconciler uses."""
 
     def __init__(self, entities: Iterable[Entity] = ()) -> None:
@@ -119,9 +115,6 @@ class MemoryStore(Store):
             ),
         )
 
-    def transaction(self, actor: str) -> AbstractAsyncContextManager[Transaction]:
-        raise NotImplementedError
-
     async def revision(self) -> int:
         return self.number
 
@@ -132,14 +125,6 @@ class MemoryStore(Store):
 
     async def changes_of(self, revision: int) -> tuple[EntityChange, ...]:
         return tuple(change for change in self.changes if change.revision == revision)
-
-    async def versions(self, kind: EntityKind) -> Mapping[EntityKey, int]:
-        raise NotImplementedError
-
-    async def audit(
-        self, wanted: AuditFilter = ANY_ENTRY, *, limit: int = 50, before_id: int = 0
-    ) -> tuple[AuditEntry, ...]:
-        raise NotImplementedError
 
     async def pushed(self, node: str) -> dict[str, str]:
         return dict(self.recorded)

@@ -18,7 +18,8 @@ from control_plane.api.app import create_app
 from control_plane.api.context import ApiPorts
 from control_plane.service.devices import SipAddress
 from control_plane.service.number_policy import NumberPolicy
-from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks, memory_logins
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore, MemoryTasks, memory_logins
 
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
 GUIDE = Path(__file__).parents[2] / "docs" / "api.md"

@@ -45,12 +45,12 @@ from control_plane.service.devices import SipAddress
 from control_plane.service.logins import Logins
 from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.rights import SCOPES, Caller, Position
+from tests.clocks import ManualClock
 from tests.contract.fake_node import FakeNode
 from tests.integration.api_client import NODE, node_ports
 from tests.unit.handset_models import handset
 from tests.unit.handset_ports import handset_ports
 from tests.unit.memory_store import (
-    ManualClock,
     MemorySessions,
     MemoryStore,
     MemoryTasks,

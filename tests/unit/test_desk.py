@@ -16,7 +16,8 @@ from control_plane.service.demo import SITE, DemoPlace, load_demo
 from control_plane.service.handset import take_in
 from control_plane.service.handsets import Binding
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore
 
 PLACE = DemoPlace(node="lab", carrier_host="127.0.0.2", carrier_port=5060)
 MAC, OTHER = "805ec0123456", "805ec0123457"

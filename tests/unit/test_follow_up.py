@@ -28,10 +28,11 @@ from control_plane.service.handset_status import Sync
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.handsets import Binding
 from control_plane.service.writing import By
+from tests.clocks import ManualClock
 from tests.contract.fake_node import FakeNode
 from tests.contract.fake_published import FakePublished
 from tests.unit.handset_models import MAC, OTHER, PLACE, handset, handset_model
-from tests.unit.memory_store import ManualClock, MemoryStore, MemoryTasks
+from tests.unit.memory_store import MemoryStore, MemoryTasks
 
 BY = By("test")
 SIP = frozenset({handsets.Secrets.SIP})

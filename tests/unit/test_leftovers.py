@@ -16,8 +16,9 @@ from control_plane.service.extensions import create_extension, delete_extension
 from control_plane.service.groups import create_group, delete_group
 from control_plane.service.number_life import forget_leftovers
 from control_plane.service.writing import By
+from tests.clocks import ManualClock
 from tests.contract.fake_node import FakeNode
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.unit.memory_store import MemoryStore
 
 BY = By("test")
 ACME_103 = ("acme", "103")

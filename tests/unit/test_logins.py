@@ -19,7 +19,8 @@ from control_plane.service.logins import LASTS, Logins
 from control_plane.service.rights import Caller, Position, root
 from control_plane.service.tokens import create_token, new_text, read_text, revoke_token
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemorySessions, MemoryStore, PlainPasswords
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemorySessions, MemoryStore, PlainPasswords
 
 BY, ROOT = By("test"), root("test")
 ANN, PASSWORD = "ann@example.com", "four words and a dot."

@@ -17,10 +17,11 @@ from control_plane.domain.extension import Extension, NoAnswer, NoAnswerAction
 from control_plane.domain.model import Model
 from control_plane.domain.regions import RegionCode
 from control_plane.errors import Conflict, MailNotSent, MailRefused, OutcomeUnknown, UnknownEntity
-from control_plane.ports import Clock, LinkState, Mail, Mailer, Recording, Recordings
+from control_plane.ports import LinkState, Mail, Mailer, Recording, Recordings
 from control_plane.service.mails import NOT_TAKEN, KeptMail, MailState, as_told_to_tenant
 from control_plane.service.notice import BadRow, NoticeKind, compose, parse_row, recipients
 from control_plane.service.notify import MAX_TRIES, Outbox
+from tests.clocks import ManualClock
 from tests.contract.fake_node import FakeNode
 from tests.one_model import OneModel
 from tests.waiting import until
@@ -43,17 +44,6 @@ def model(*notify: str) -> Model:
             Extension(org="acme", key="101", site="hq", label="Ann", voicemail_pin=SecretStr("4711")),
         ],
     )
-
-
-class HandClock(Clock):
-    def __init__(self) -> None:
-        self.time = CALLED + timedelta(seconds=5)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def advance(self, **delta: float) -> None:
-        self.time += timedelta(**delta)
 
 
 class Letterbox(Mailer):
@@ -85,7 +75,7 @@ class Shelf(Recordings):
 class Scene:
     def __init__(self, *notify: str) -> None:
         self.node = FakeNode()
-        self.clock = HandClock()
+        self.clock = ManualClock(CALLED + timedelta(seconds=5))
         self.store = OneModel(model(*notify))
         self.letterbox = Letterbox()
         self.shelf = Shelf()
@@ -242,7 +232,7 @@ async def test_without_a_mail_server_rows_wait_and_the_status_says_so(scene: Sce
 async def test_a_week_without_a_mail_server_makes_dead_letters(scene: Scene) -> None:
     scene.start(configured=False)
     scene.node.rows["outbox/1"] = MISSED
-    scene.clock.advance(days=8)
+    scene.clock.forward(days=8)
     await scene.outbox.drain()
     (letter,) = await scene.dead()
     assert (letter.id, letter.tries, letter.error) == ("1", 0, "no mail server was set for 7 days")
@@ -255,10 +245,10 @@ async def test_a_server_that_is_down_is_tried_again_later_and_not_at_once(scene:
     await scene.outbox.drain()
     assert scene.outbox.status.problem == "no route"
     scene.letterbox.trouble.clear()
-    scene.clock.advance(seconds=20)
+    scene.clock.forward(seconds=20)
     await scene.outbox.drain()
     assert scene.letterbox.mails == []
-    scene.clock.advance(seconds=20)
+    scene.clock.forward(seconds=20)
     await scene.outbox.drain()
     assert len(scene.letterbox.mails) == 1
     assert scene.left == {}
@@ -270,7 +260,7 @@ async def test_a_mail_is_given_up_after_about_a_day_and_kept_with_the_reason(sce
     rounds = 0
     while scene.left:
         await scene.outbox.drain()
-        scene.clock.advance(seconds=600)
+        scene.clock.forward(seconds=600)
         rounds += 1
     assert 23.0 < rounds / 6 < 28.0
     (letter,) = await scene.dead()
@@ -298,7 +288,7 @@ async def test_only_those_not_yet_served_are_tried_again() -> None:
     scene.node.rows["outbox/1"] = MISSED
     await scene.outbox.drain()
     scene.letterbox.trouble.clear()
-    scene.clock.advance(seconds=60)
+    scene.clock.forward(seconds=60)
     await scene.outbox.drain()
     assert [mail.to[0] for mail in scene.letterbox.mails] == ["ann@acme.example", "slow@acme.example"]
 
@@ -454,7 +444,7 @@ async def test_a_voicemail_waits_for_its_recording_and_then_goes_without(scene: 
     scene.node.rows["outbox/1"] = VOICEMAIL
     await scene.outbox.drain()
     assert scene.letterbox.mails == []
-    scene.clock.advance(minutes=2)
+    scene.clock.forward(minutes=2)
     await scene.outbox.drain()
     (mail,) = scene.letterbox.mails
     assert mail.attachments == ()
@@ -465,7 +455,7 @@ async def test_a_voicemail_is_sent_as_soon_as_its_recording_is_there(scene: Scen
     scene.node.rows["outbox/1"] = VOICEMAIL
     await scene.outbox.drain()
     scene.shelf.held = WAV
-    scene.clock.advance(seconds=11)
+    scene.clock.forward(seconds=11)
     await scene.outbox.drain()
     assert scene.letterbox.mails[0].attachments[0][2] == WAV.wav
 

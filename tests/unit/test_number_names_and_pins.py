@@ -24,7 +24,8 @@ from control_plane.service.numbers import patch_number
 from control_plane.service.pins import check_pin
 from control_plane.service.tenants import create_person
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore
 
 BY = By("test")
 POLICY = NumberPolicy(ManualClock())

@@ -19,7 +19,8 @@ from control_plane.service.pool import NumberReport, add_range, import_numbers
 from control_plane.service.provisioning import provisioning_problem
 from control_plane.service.voice_services import add_service
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore
 
 BY = By("test")
 LONDON = "london"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from control_plane.apply.observer import Observer
 from control_plane.observe.calls import CallLog
 from control_plane.observe.registrations import Reach, Registrations
+from tests.clocks import ManualClock
 from tests.contract.fake_node import FakeNode
 from tests.waiting import until
 
@@ -13,11 +14,6 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 URI = "sip:abc@192.0.2.1:5060"
 MOVED = "sip:abc@192.0.2.9:5060"
-
-
-class StillClock:
-    def now(self) -> datetime:
-        return NOW
 
 
 def contact(status: str, uri: str = URI, **more: str) -> dict[str, str]:
@@ -119,7 +115,7 @@ def test_only_the_last_calls_are_kept_newest_first() -> None:
 async def test_the_observer_lists_contacts_at_every_connect_and_follows_events() -> None:
     node = FakeNode()
     node.contact_uris = {"abc": URI}
-    observer = Observer(node, StillClock())
+    observer = Observer(node, ManualClock(NOW))
     task = asyncio.create_task(observer.run())
     try:
         await asyncio.sleep(0)

@@ -28,7 +28,8 @@ from control_plane.service.places import (
 )
 from control_plane.service.tenants import create_person, patch_occupancy, patch_person
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore
 
 BY = By("test")
 MAIN = "+6561000900"

@@ -21,7 +21,7 @@ from control_plane.errors import (
     UnknownEntity,
 )
 from control_plane.ports import EntityKind
-from control_plane.service.bulk import NewExtension, import_extensions
+from control_plane.service.bulk import NewExtension
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.devices import (
     SipAddress,
@@ -36,7 +36,8 @@ from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.numbers import create_number, delete_number, patch_number
 from control_plane.service.places import create_site
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore, added
 
 BY = By("test")
 POLICY = NumberPolicy(ManualClock())
@@ -438,14 +439,14 @@ async def test_an_import_takes_all_rows_or_none(store: MemoryStore) -> None:
         ),
         NewExtension({**common, "key": "301"}, ({"kind": "desktop"}, {"kind": "mobile"})),
     ]
-    imported = await import_extensions(store, BY, rows)
+    imported = await added(store, *rows)
     assert [e.key for e in imported.extensions] == ["300", "301"]
     assert len(imported.devices) == 3
     revision = await store.revision()
     bad = [NewExtension({**common, "key": "302"}), NewExtension({**common, "key": "995"})]
     with pytest.raises(DomainError, match="row 2: key: 995 is an emergency number"):
-        await import_extensions(store, BY, bad)
+        await added(store, *bad)
     twice = [NewExtension({**common, "key": "302"}), NewExtension({**common, "key": "302"})]
     with pytest.raises(Conflict, match="row 2: extension 302 of acme exists already"):
-        await import_extensions(store, BY, twice)
+        await added(store, *twice)
     assert await store.revision() == revision

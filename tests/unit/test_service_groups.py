@@ -8,7 +8,7 @@ from control_plane.domain.extension import Extension
 from control_plane.domain.groups import CallGroup
 from control_plane.errors import Conflict, DomainError, InvalidField, UnknownEntity
 from control_plane.ports import Clock
-from control_plane.service.bulk import NewExtension, import_extensions
+from control_plane.service.bulk import NewExtension
 from control_plane.service.demo import DemoPlace, load_demo
 from control_plane.service.extensions import create_extension, delete_extension, patch_extension
 from control_plane.service.groups import create_group, delete_group, patch_group
@@ -16,7 +16,8 @@ from control_plane.service.handset import take_in
 from control_plane.service.places import delete_organisation
 from control_plane.service.warnings import ModelFindings
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore, added
 
 BY = By("test")
 ACME, SITE = "acme", "singapore"
@@ -145,12 +146,12 @@ async def test_an_imported_extension_may_keep_more_and_only_an_import_says_so(st
     await group(store, "301")
     values = {"org": ACME, "site": SITE, "key": "400", "forwarding": {"extensions": ("300", "301")}}
     with pytest.raises(InvalidField, match="Maximum 1 Group Key"):
-        await import_extensions(store, BY, [NewExtension(values)])
+        await added(store, NewExtension(values))
     with pytest.raises(InvalidField, match="only an import"):
         await create_extension(store, BY, {**values, "legacy_multi_forward": True})
     with pytest.raises(InvalidField, match="only an import"):
         await patch_extension(store, BY, (ACME, "100"), {"legacy_multi_forward": True})
-    await import_extensions(store, BY, [NewExtension({**values, "legacy_multi_forward": True})])
+    await added(store, NewExtension({**values, "legacy_multi_forward": True}))
     await patch_group(store, BY, (ACME, "300"), {"members": ("400",)})
 
 

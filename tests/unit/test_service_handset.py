@@ -16,7 +16,8 @@ from control_plane.service.extensions import patch_extension
 from control_plane.service.handset import take_in, take_in_pin
 from control_plane.service.warnings import ModelFindings
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore
 
 E100 = ("acme", "100")
 PLACE = DemoPlace(node="lab", carrier_host="127.0.0.2", carrier_port=5060)

@@ -17,7 +17,8 @@ from control_plane.render.handsets.gigaset import system_pin
 from control_plane.service import devices, extensions, handsets
 from control_plane.service.handsets import Binding
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore
 
 BY = By("test")
 MAC, OTHER = "80:5E:C0:12:34:56", "805ec0123457"

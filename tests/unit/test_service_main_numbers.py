@@ -17,7 +17,8 @@ from control_plane.service.number_policy import NumberPolicy
 from control_plane.service.numbers import create_number, patch_number
 from control_plane.service.warnings import ModelFindings
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore
 
 BY = By("test")
 POLICY = NumberPolicy(ManualClock())

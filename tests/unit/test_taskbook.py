@@ -12,7 +12,7 @@ from control_plane.apply.taskbook import Standing, TaskBook
 from control_plane.domain.extension import Extension
 from control_plane.plan.tasks import Progress, TaskState
 from control_plane.render.artefacts import ArtefactKey, Holder, Unit, UnitKind
-from tests.unit.memory_store import ManualClock
+from tests.clocks import ManualClock
 from tests.unit.pushing import Bench, bench, device, extension, following, running
 
 DND = "ext/acme/100/dnd"

@@ -27,7 +27,8 @@ from control_plane.service.voice_services import (
     unschedule_change,
 )
 from control_plane.service.writing import By
-from tests.unit.memory_store import ManualClock, MemoryStore
+from tests.clocks import ManualClock
+from tests.unit.memory_store import MemoryStore
 
 BY = By("test")
 ACME = "acme"

@@ -325,7 +325,8 @@ async def _connect(address: AmiAddress, timing: AmiTiming, on_event: Callable[[A
         loop=asyncio.get_running_loop(),
         protocol_factory=lambda: _Protocol(on_event),
     )
-    connecting = manager.connect()
+    # What the factory makes, as asyncio's create_connection has it.
+    connecting: asyncio.Task[tuple[asyncio.Transport, _Protocol]] = manager.connect()
     try:
         # Not wait_for: before Python 3.12 it may swallow a cancellation that comes with the connection.
         async with asyncio.timeout(timing.connect_s):
@@ -339,11 +340,10 @@ async def _connect(address: AmiAddress, timing: AmiTiming, on_event: Callable[[A
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
         raise Unreachable(f"Asterisk at {address} cannot be reached: {reason}.") from exc
-    assert isinstance(protocol, _Protocol)  # noqa: S101  # the factory above made it
     return protocol
 
 
-def _abandon(connecting: asyncio.Task[Any]) -> None:
+def _abandon(connecting: asyncio.Task[tuple[asyncio.Transport, _Protocol]]) -> None:
     """Close the connection if it was made in the moment in which it was given up."""
     if connecting.done() and not connecting.cancelled() and connecting.exception() is None:
         _, protocol = connecting.result()
