@@ -14,9 +14,6 @@ from control_plane.adapters.ami.wire import HEADER_LIMIT, require_line
 from control_plane.errors import UnsafeValue
 from control_plane.ports import ConfigFile, ConfigLine
 
-OPERATIONS_LIMIT = 28
-"""Operations of one UpdateConfig; with 4 lines each this stays below HEADER_LIMIT with room for the rest."""
-
 _FIXED_HEADERS = 4  # Action, ActionID, SrcFilename, DstFilename
 
 _STRIPPED = "".join(map(chr, range(1, 33)))
@@ -148,11 +145,14 @@ def _folded(line: ConfigLine) -> tuple[str, str]:
 
 
 def batches(operations: Iterable[Operation]) -> Iterator[list[tuple[str, str]]]:
-    """Numbered headers, cut so that each UpdateConfig stays within both limits."""
+    """Numbered headers, cut so that each UpdateConfig is as long as Asterisk takes: 31 lines appended.
+
+    The fewer there are the better, for each writes again all lines that are there already.
+    """
     headers: list[tuple[str, str]] = []
     count = 0
     for operation in operations:
-        if count == OPERATIONS_LIMIT or len(headers) + len(operation) > HEADER_LIMIT - _FIXED_HEADERS:
+        if len(headers) + len(operation) > HEADER_LIMIT - _FIXED_HEADERS:
             yield headers
             headers, count = [], 0
         headers.extend((f"{name}-{count:06d}", value) for name, value in operation)
