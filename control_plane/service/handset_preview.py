@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from control_plane.domain.entities import Entity, Organisation
-from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
 from control_plane.errors import ControlPlaneError, PublishingFailed, UnknownEntity
 from control_plane.plan.changes import diff
@@ -76,9 +75,12 @@ async def preview_handsets(
     """What changing one entity of `old`, which leads to `new`, would publish as `revision`."""
     places = Scan(new)
     reached = frozenset[Unit]() if before == after else touched_handsets(places, before, after)
-    chosen = _varied(new, reached)[:RENDERED]
-    sides = _Side(source.place(), old), _Side(source.place(), new)
     org = directory_changed(before, after)
+    if org is not None and isinstance(after, Organisation):
+        reached |= places.of_org(org)  # its name stands in the settings of some makes
+    chosen = _varied(new, reached)[:RENDERED]
+    place = source.place()
+    sides = _Side(place, old), _Side(place, new)
     if org is None:
         sides[1].insides = sides[0].insides
     numbers, problems = await _numbers(source, chosen)
@@ -104,7 +106,7 @@ async def preview_handsets(
         make_plan(HANDSETS, revision, changes, owners),
         tuple(sorted(told)),
         len(reached) - len(chosen),
-        0 if org is None else _directories(sides, org, places.of_org(org) - reached, before, after),
+        0 if org is None else _directories(*sides, org, places.of_org(org) - reached),
         tuple(problems),
     )
 
@@ -166,19 +168,18 @@ def _varied(model: Model, units: Iterable[Unit]) -> list[Unit]:
     return first + rest
 
 
-def _directories(
-    sides: tuple[_Side, _Side], org: str, colleagues: Iterable[Unit], before: Entity, after: Entity
-) -> int:
-    old, new = sides
-    named_anew = isinstance(after, Organisation) and before != after
-    if not named_anew and old.inside(org).contacts == new.inside(org).contacts:
+def _directories(old: _Side, new: _Side, org: str, colleagues: Iterable[Unit]) -> int:
+    """How many of these handsets of `org` have a directory that is another in `new`."""
+    if old.inside(org).contacts == new.inside(org).contacts:
         return 0
-    return sum(_has_directory(new.model, new.model.handsets[unit.key[0]]) for unit in colleagues)
+    handsets = [new.model.handsets[unit.key[0]] for unit in colleagues]
+    with_book = {name for name in {handset.model for handset in handsets} if _has_book(name)}
+    # Nobody logged in, no directory.
+    return sum(h.model in with_book and device_of(new.model, h) is not None for h in handsets)
 
 
-def _has_directory(model: Model, handset: Handset) -> bool:
+def _has_book(model: str) -> bool:
     try:
-        family = CATALOGUE.family(CATALOGUE.model(handset.model))
+        return "phonebook" in CATALOGUE.family(CATALOGUE.model(model)).supports
     except UnknownEntity:
         return False
-    return "phonebook" in family.supports and device_of(model, handset) is not None

@@ -85,7 +85,8 @@ async def office() -> Office:
         # That of a Fanvil has its number in its settings, whatever it is for.
         (SITE, {"provisioning": {"plain": True}}, {MAC, OTHER, FANVIL, ATTIC}, {FANVIL}, 0),
         (SITE, {"name": "Headquarters"}, set(), set(), 0),
-        (ORGANISATION, {"name": "Apex"}, set(), set(), 3),
+        # A Yealink's settings name the directory, a Fanvil's have the number of the publication.
+        (ORGANISATION, {"name": "Apex"}, {MAC, OTHER, FANVIL}, {MAC, OTHER, FANVIL}, 0),
         (PERSON, {"name": "Grace Hopper"}, set(), set(), 3),
     ],
 )
