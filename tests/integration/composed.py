@@ -24,6 +24,7 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker" / "compose.yaml"
 BASE = "wirechief-base:forky"
+KEPT = "wirechief-control-plane:test"
 TRUSTED = Path("/usr/local/share/ca-certificates")
 UP_S = 120.0
 BUILD_S = 600.0
@@ -126,8 +127,8 @@ def composed_in(state_dir: Path, asterisk_image: str, program: tuple[str, ...]) 
     told["WIRECHIEF_CONTROL_PLANE_IMAGE"] = image
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WIRECHIEF_")}
     made = Composed(settings, program, clean | told)
+    made.compose("build", "--build-arg", f"BASE={_base()}", within_s=BUILD_S)
     try:
-        made.compose("build", "--build-arg", f"BASE={_base()}", within_s=BUILD_S)
         made.up()
         yield made
     finally:
@@ -138,7 +139,8 @@ def composed_in(state_dir: Path, asterisk_image: str, program: tuple[str, ...]) 
             asterisk_image, "-rf", "/state/node", "/state/carrier",
         )  # fmt: skip
         # One of them stays, so that the next build finds what does not change.
-        docker("tag", image, "wirechief-control-plane:test")
+        docker("rmi", "--force", KEPT)
+        docker("tag", image, KEPT)
         docker("rmi", image)
 
 
