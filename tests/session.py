@@ -24,6 +24,12 @@ ROOT = Path(__file__).parents[1]
 COMMAND_S = 120.0
 """The image is made before, so the longest is a call that nobody takes."""
 
+SIP_LOGS = "sip"
+TAIL_LINES = 60
+NEWEST_LOGS = 3
+_SIP_MESSAGE = re.compile(r"^[^\n]*\b[TR]X \d+ bytes .*?^--end msg--$", re.DOTALL | re.MULTILINE)
+_ASIDE = re.compile(r"\b(REGISTER|OPTIONS)/")
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -118,6 +124,51 @@ def lab_session(directory: Path, **explicit: object) -> Iterator[Terminal]:
         yield terminal
     finally:
         terminal.run("lab", "down")
+
+
+def with_sip_log(line: str) -> str:
+    """A command line as it is typed where `failures_explained`: a real call leaves its SIP messages."""
+    return f"{line} --sip-log {SIP_LOGS}" if line.startswith("wirechief call ") else line
+
+
+@contextmanager
+def failures_explained(terminal: Terminal) -> Iterator[None]:
+    """What fails in the block says what phones and Asterisk said last, and where all of it is kept.
+
+    That is the terminal's directory: the node's and the carrier's logs, and the SIP logs in SIP_LOGS.
+    """
+    try:
+        yield
+    except Exception as exc:
+        for name in ("node", "carrier"):
+            path = terminal.directory / f"{name}.log"
+            with path.open("wb") as log:
+                command = ["docker", "logs", f"wirechief-{terminal.settings.instance}-{name}"]
+                subprocess.run(command, stdout=log, stderr=log, timeout=COMMAND_S, check=False)
+            told = [line for line in _lines(path) if " SECURITY[" not in line]
+            exc.add_note(_end(path, told))
+        logs = sorted((terminal.directory / SIP_LOGS).glob("*.log"), key=lambda path: path.stat().st_mtime)
+        for path in logs[-NEWEST_LOGS:]:
+            exc.add_note(_end(path, _sip_messages(path)))
+        raise
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines()
+
+
+def _sip_messages(path: Path) -> list[str]:
+    """The lines of the messages in a phone's log, those of its calls where it has any.
+
+    The log has much of the library's own between them.
+    """
+    messages = _SIP_MESSAGE.findall("\n".join(_lines(path)))
+    of_calls = [message for message in messages if not _ASIDE.search(message.partition("\n")[0])]
+    return [line for message in of_calls or messages for line in message.splitlines() if line]
+
+
+def _end(path: Path, lines: list[str]) -> str:
+    return "\n".join([f"--- the end of {path} ---", *lines[-TAIL_LINES:]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ class CallPhones:
 
     def registered(self, device: Device) -> Phone:
         """One that stands for a device. Raises: LabError."""
-        phone = self._made(device.id, device.sip_password, device.transport, srtp=device.srtp)
+        name = f"{device.extension} ({device.kind.value})"
+        phone = self._made(name, device.id, device.sip_password, device.transport, srtp=device.srtp)
         code = phone.register(REGISTER_S)
         if code != OK:
             raise LabError(
@@ -63,16 +64,17 @@ class CallPhones:
                 "'wirechief plan' whether Asterisk holds it and 'wirechief security blocked' who is refused."
             )
         self._stack.callback(_unregister, phone)
-        self._report(f"registered {device.extension} ({device.kind.value})")
+        self._report(f"registered {name}")
         return phone
 
     def neutral(self, handset: Handset) -> Phone:
         """A handset nobody is logged in at; as nothing rings it, it need not register."""
         transport = handset.neutral_transport
         srtp = transport is Transport.TLS
-        return self._made(handset.neutral_user, handset.neutral_password, transport, srtp=srtp)
+        name = f"handset {handset.mac}"
+        return self._made(name, handset.neutral_user, handset.neutral_password, transport, srtp=srtp)
 
-    def _made(self, user: str, password: SecretStr, transport: Transport, *, srtp: bool) -> Phone:
+    def _made(self, name: str, user: str, password: SecretStr, transport: Transport, *, srtp: bool) -> Phone:
         sip, tls = self._wiring.sip_address, transport is Transport.TLS
         account = SipAccount(
             sip_user=user,
@@ -85,7 +87,10 @@ class CallPhones:
             # A phone beside the node must not take the address of another interface.
             local_address="127.0.0.1" if sip.host.startswith("127.") else None,
         )
-        return self._stack.enter_context(Phone(self._engine, account))
+        phone = self._stack.enter_context(Phone(self._engine, account))
+        if phone.log_file is not None:
+            self._report(f"SIP log of {name}: {phone.log_file}")
+        return phone
 
 
 def _unregister(phone: Phone) -> None:

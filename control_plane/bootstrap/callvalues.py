@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from control_plane.callpath.compare import Comparison
 from control_plane.callpath.explain import (
@@ -19,6 +20,8 @@ from control_plane.domain.features import Feature, find
 from control_plane.domain.model import ExtensionId, Model
 
 _ASKING = frozenset({"out.authorization", "mailbox.pin", "neutral.who", "neutral.pin"})
+FIRST_REFUSAL = 300
+"""RFC 3261 section 21: what is no success is from here on."""
 _ASKED = frozenset({"right", "wrong", "locked", "known", "unknown"})
 
 
@@ -37,6 +40,8 @@ class CallRequest:
     digits: str = field(default="", repr=False)
     take_over: bool = False
     logs_in: str = ""
+    sip_log: Path | None = None
+    """The directory where each phone writes its SIP messages; they hold keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,19 @@ def is_right(model: Model, request: CallRequest, digits: str) -> bool:
             return extension is not None and digits == extension.voicemail_pin.get_secret_value()
         case OutsideCaller():
             return False
+
+
+def untold(status: int | None, node: str, sip_log: Path | None) -> str:
+    """Where to look when Asterisk told no trace of a call; `status` is the caller's last SIP status.
+
+    `node` is the name of its container.
+    """
+    messages = f"{sip_log} has the SIP messages" if sip_log else "--sip-log DIR writes the SIP messages"
+    if status is None or status < FIRST_REFUSAL:
+        what = "Asterisk did not tell what the call did"
+    else:
+        what = f"The call was refused with SIP status {status} before Asterisk's dialplan was reached"
+    return f"{what}: 'docker logs {node}' has why, 'wirechief plan' whether Asterisk is in sync, {messages}."
 
 
 def ident_of(name: str) -> ExtensionId:

@@ -27,6 +27,7 @@ from control_plane.bootstrap.callvalues import (
     CallRequest,
     asks_code,
     is_right,
+    untold,
     would_ring_for_ever,
 )
 from control_plane.bootstrap.remembered import read_remembered
@@ -84,11 +85,11 @@ def real_call(
     """Registers the phones that may ring, makes the call, and compares the two traces.
 
     Raises:
-        LabError: no phones can be had here, or a device does not register.
+        LabError: no phones can be had here, a device does not register, or Asterisk told no trace.
         Conflict: a device is registered from elsewhere (and not `take_over`).
         Unreachable: the lab is not up.
     """
-    with Background() as background, Engine() as engine:
+    with Background() as background, Engine(log_dir=request.sip_log) as engine:
         link = wiring.link()
         background.run(link.connect())
         try:
@@ -309,11 +310,7 @@ class _Caller:
                     told = {path: parse_trace(e.get("Trace", "")) for path, e in below.items()}
                     return parse_trace(main.get("Trace", "")), told
             if time.monotonic() > deadline:
-                refused = f" (the caller was answered {status})" if status is not None else ""
-                raise LabError(
-                    f"Asterisk did not tell what the call did{refused}: 'wirechief plan' says whether it is "
-                    "in sync, the node's log why it refuses a call."
-                )
+                raise LabError(untold(status, self._wiring.lab().node_name, self._request.sip_log))
             self._engine.run_for(0.05)
 
     def _is_ours(self, event: Mapping[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -59,6 +60,15 @@ def call(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Register devices even where a phone holds them now.")
     ] = False,
+    sip_log: Annotated[
+        Path | None,
+        typer.Option(
+            "--sip-log",
+            metavar="DIR",
+            file_okay=False,
+            help="Write each phone's SIP messages to a file there. They hold keys: keep them secret.",
+        ),
+    ] = None,
     org: OrgOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,12 +95,15 @@ def call(
         digits=dtmf,
         take_over=take_over,
         logs_in=logs_in,
+        sip_log=sip_log,
     )
     report = real_call(wiring, model, request, progress)
     if as_json:
         print_json(_as_dict(report))
     else:
         _show(report, f"{from_} calls {to}")
+        if not report.comparison.equal and sip_log is None:
+            say("With --sip-log DIR each phone writes its SIP messages there.")
     if not report.comparison.equal:
         raise typer.Exit(1)
 

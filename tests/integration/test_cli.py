@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ import pytest
 
 from control_plane.adapters.engine import docker
 from control_plane.adapters.phones import Engine, Phone, SipAccount
+from control_plane.adapters.secrets import load_or_make_secrets
 from control_plane.bootstrap.locks import PidFile
+from control_plane.bootstrap.wiring import Wiring
 from tests.session import Said, Terminal, lab_session
 from tests.waiting import wait_until
 
@@ -324,6 +328,52 @@ def test_a_device_in_use_elsewhere_is_not_taken_unless_told(terminal: Terminal) 
             "call", "--from", "101", "--to", "102", "--take-over", "--seconds", "1", "--json"
         ).json
         assert taken["real"]["answered_by"] == ["acme/102"]
+
+
+async def rewrite(terminal: Terminal, row: str, **changes: str) -> None:
+    """Change fields of a PJSIP object behind the control plane's back."""
+    secrets = load_or_make_secrets(terminal.settings.state_dir)
+    async with Wiring(terminal.settings, secrets).connected() as link:
+        before = await link.read_row(row)
+        assert before is not None
+        await link.put_rows([(row, json.dumps(json.loads(before) | changes))])
+
+
+@pytest.mark.usefixtures("with_phones")
+def test_a_call_that_asterisk_itself_refuses_says_its_status_and_where_to_look(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    device = next(e for e in terminal.ok("lab", "credentials", "--json").json if e["extension"] == "102")
+    row = f"pbx/endpoint/{device['sip_user']}"
+    logs = tmp_path / "new" / "sip"
+    arguments = ("call", "--from", "102", "--to", "101", "--seconds", "1")
+    asyncio.run(rewrite(terminal, row, media_encryption="sdes"))  # the phone offers plain RTP
+    try:
+        said = terminal.run(*arguments)
+        logged = terminal.run(*arguments, "--sip-log", str(logs))
+    finally:
+        terminal.ok("apply")
+    refused = "The call was refused with SIP status 488 before Asterisk's dialplan was reached: "
+    where = f"'docker logs {node_of(terminal)}' has why"
+    assert said.code == logged.code == 1
+    [error] = [line for line in said.err.splitlines() if line.startswith("error: ")]
+    assert error.startswith(f"error: {refused}{where}"), error
+    assert "--sip-log DIR writes the SIP messages" in error
+    assert f"{logs} has the SIP messages" in logged.err
+    path = next(log for log in logs.iterdir() if log.name.startswith(device["sip_user"]))
+    assert f"SIP log of 102 (desktop): {path}" in logged.err
+    assert (stat.S_IMODE(logs.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)
+    text = path.read_text()
+    assert "INVITE sip:101@" in text and "SIP/2.0 488" in text
+    assert device["sip_password"] not in text
+
+
+@pytest.mark.usefixtures("with_phones")
+def test_a_directory_that_takes_no_sip_log_is_named(terminal: Terminal) -> None:
+    for place in ("/proc/nothing", "/dev/null"):
+        said = terminal.run("call", "--from", "102", "--to", "101", "--sip-log", place)
+        assert is_one_sentence(said), said
+        assert place in said.err
 
 
 def test_a_killed_control_plane_is_no_obstacle(fresh: Terminal) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import wave
@@ -398,7 +399,9 @@ def test_a_log_has_the_messages_and_not_the_password(tmp_path: Path) -> None:
         Phone(engine, account) as bob,
     ):
         bob.call(ann.uri).wait_confirmed()
-    log = next(tmp_path.glob("bob-*.log")).read_text()
+        assert bob.log_file is not None and bob.log_file.parent == tmp_path
+        assert stat.S_IMODE(bob.log_file.stat().st_mode) == 0o600
+    log = bob.log_file.read_text()
     assert f"INVITE {ann.uri} SIP/2.0" in log
     assert "pa55" not in log
 

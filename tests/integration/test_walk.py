@@ -21,7 +21,16 @@ from tests.calls.mailbox import Mailbox
 from tests.calls.node import NodeUnderTest, node_under_test
 from tests.integration.talk import CALLEE_HZ, CALLER_HZ, HEARD_S
 from tests.lab import RunningLab
-from tests.session import ROOT, Terminal, lab_session, missing, typed_in
+from tests.session import (
+    ROOT,
+    SIP_LOGS,
+    Terminal,
+    failures_explained,
+    lab_session,
+    missing,
+    typed_in,
+    with_sip_log,
+)
 
 pytest.importorskip("pjsua2", reason="the phones extra has wheels for CPython 3.8-3.12 on x86_64 only")
 pytestmark = pytest.mark.asterisk
@@ -192,7 +201,8 @@ def town_of(terminal: Terminal) -> Iterator[Town]:
     secrets = load_or_make_secrets(settings.state_dir)
     wiring = Wiring(settings, secrets)
     lab = RunningLab(settings, secrets, wiring.lab(), wiring.carrier())
-    with Engine() as engine, node_under_test(lab) as node:
+    sip_logs = terminal.directory / SIP_LOGS
+    with Engine(log_dir=sip_logs) as engine, node_under_test(lab) as node, failures_explained(terminal):
         yield Town(wiring, node, engine, {})
 
 
@@ -204,7 +214,7 @@ def test_the_life_of_an_occupier_is_as_the_document_says(terminal: Terminal) -> 
     with town_of(terminal) as town:
         for title, text in zip(["", *titles], chapters[::2], strict=True):
             for command in typed_in(text):
-                said = terminal.type(command.line)
+                said = terminal.type(with_sip_log(command.line))
                 refused = any(shown.startswith("error: ") for shown in command.shown)
                 assert said.code == refused, f"$ {command.line}\n{said.out}{said.err}"
                 lost = missing(command.shown, (said.out + said.err).splitlines())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.adapters.secrets import load_or_make_secrets
+from control_plane.bootstrap.callvalues import untold
 from control_plane.bootstrap.client import Client, RequestRefused
 from control_plane.bootstrap.installation import Installation
 from control_plane.bootstrap.lab import LabView
@@ -87,3 +88,21 @@ def test_an_id_that_no_database_takes_is_refused(
 ) -> None:
     assert execute([*command, "9" * 20]) == 1
     assert "less than or equal to 9007199254740991" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("status", "sip_log", "what", "messages"),
+    [
+        (488, None, "The call was refused with SIP status 488 before", "--sip-log DIR writes the SIP"),
+        (404, Path("logs"), "The call was refused with SIP status 404 before", "logs has the SIP messages"),
+        (200, None, "Asterisk did not tell what the call did:", "--sip-log DIR writes the SIP"),
+        (None, None, "Asterisk did not tell what the call did:", "--sip-log DIR writes the SIP"),
+    ],
+)
+def test_a_call_without_a_trace_says_where_to_look(
+    status: int | None, sip_log: Path | None, what: str, messages: str
+) -> None:
+    said = untold(status, "wirechief-lab-node", sip_log)
+    assert said.startswith(what) and messages in said
+    assert "'docker logs wirechief-lab-node' has why" in said
+    assert said.count(".") == 1, "one sentence"

@@ -107,7 +107,8 @@ class Engine:
     """A context manager that owns phones and waits for them.
 
     Phones act on their own; `poll_until` and `run_for` take in what they report. An engine may be used from
-    any thread, by one at a time. With `log_dir` every phone writes a SIP log there, messages included.
+    any thread, by one at a time. With `log_dir` every phone writes a SIP log there, messages included: they
+    hold SRTP keys and digest responses, so that nobody but its owner may read them.
     """
 
     def __init__(self, log_dir: Path | None = None) -> None:
@@ -191,11 +192,23 @@ class Engine:
         return link
 
     def log_file(self, name: str) -> Path | None:
-        """Where the phone of this name logs; None when phones do not log."""
+        """A new file that the phone of this name logs to; None when phones do not log.
+
+        Raises:
+            LabError: it cannot be made.
+        """
         if self._log_dir is None:
             return None
-        self._log_dir.mkdir(parents=True, exist_ok=True)
-        return self._log_dir / f"{name}-{next(self._names)}.log"
+        try:
+            self._log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while True:
+                path = self._log_dir / f"{name}-{next(self._names)}.log"
+                # A log of an earlier call is kept, and what somebody laid there is not followed.
+                with contextlib.suppress(FileExistsError):
+                    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+                    return path
+        except OSError as exc:
+            raise LabError(f"No SIP log can be written to {self._log_dir} ({exc.strerror}).") from exc
 
     def forget(self, link: Link) -> None:
         """Let go of a phone that has ended."""

@@ -43,7 +43,9 @@ class Phone:
         settings = asdict(account)
         for name in ("ca_file", "certificate_file", "key_file"):
             settings[name] = str(settings[name].resolve()) if settings[name] else ""
-        self.address = self._link.open(settings, engine.log_file(account.sip_user))
+        self.log_file = engine.log_file(account.sip_user)
+        """Where its SIP log is; None: it writes none."""
+        self.address = self._link.open(settings, self.log_file)
 
     def __enter__(self) -> Self:
         return self
