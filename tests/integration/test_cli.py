@@ -271,6 +271,25 @@ def test_feature_codes_picture_and_completion_are_there(terminal: Terminal) -> N
     assert terminal.ok("--version").out.startswith("wirechief ")
 
 
+def test_a_mail_that_was_given_up_is_shown_and_discarded(terminal: Terminal) -> None:
+    row = "missed,acme,100,+6531234567,1767574800,busy|20|1767574860|no-route"
+    database(terminal, f"put outbox-failed 1767574800.1 {row}")
+    [mail] = terminal.ok("mail", "list", "--json").json
+    assert (mail["state"], mail["extension"], mail["tries"], mail["error"]) == (
+        "given_up",
+        "100",
+        20,
+        "no-route",
+    )
+    assert "2026-01-05 01:01:00" in terminal.ok("mail", "list").out
+    terminal.ok("mail", "discard", mail["id"])
+    assert not held(terminal, "outbox-failed/1767574800.1")
+    assert terminal.ok("mail", "list").out == "No mail waits, and none was given up.\n"
+    said = terminal.run("mail", "retry", mail["id"])
+    assert is_one_sentence(said), said
+    assert terminal.ok("lab", "status", "--json").json["sync"]["mail"]["failed"] == 0
+
+
 @pytest.fixture
 def with_phones() -> None:
     pytest.importorskip("pjsua2", reason="the phones extra has wheels for CPython 3.8-3.12 on x86_64 only")
@@ -456,6 +475,7 @@ def test_commands_about_a_lab_that_is_down_say_what_to_do(fresh: Terminal) -> No
     assert is_one_sentence(replace(said, out="")), said
     for arguments in (
         ["security", "blocked"],
+        ["mail", "list"],
         ["carrier", "call", "--from", "anonymous", "--to", "+6561000100"],
     ):
         said = fresh.run(*arguments)
