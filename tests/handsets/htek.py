@@ -189,7 +189,15 @@ def _read(files: Files, mac: str) -> Told:
         stun=values["76"],
         contacts=_contacts(files, values),
         call_waiting=values["8849"] == "1",
+        ca=_believes_authority(files, values),
     )
+
+
+def _believes_authority(files: Files, values: Mapping[str, str]) -> bool:
+    """Whether a trusted authority was named, and is there where it was named."""
+    url = values["20179"]
+    content = files.get(url) or files.get(url.rpartition("/")[2]) or b""
+    return b"-----BEGIN CERTIFICATE-----" in content
 
 
 def _contacts(files: Files, values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -250,6 +258,8 @@ class HtekPhone:
         values = settings(asking.need(f"cfg{mac}.xml"))
         assert values["212"] == {"http": "2", "https": "3", "tftp": "0"}[urlsplit(values["237"]).scheme]
         asking.boot.provisioning = Provisioning(f"{values['237']}/", values["1360"], values["1361"])
+        if values["20179"]:
+            asking.get(values["20179"])
         if "271" in values:
             if values["4401"]:
                 asking.need("directory.xml")

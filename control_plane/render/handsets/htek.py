@@ -1,4 +1,10 @@
-"""Htek UC desk phones: P-values that resemble Grandstream's and are not the same."""
+"""Htek UC desk phones: P-values that resemble Grandstream's and are not the same.
+
+The trusted authority is one of the resource files a phone fetches from an address of their own (beside ring
+tones, languages and VPN): P20179, `FirmwareUpGrade.TCAUrl`, as phones' own files have it (FusionPBX
+`htek/uc926`; by name in `htek/uc924u`, whose sections are "TrustCA" and "ServerCA"). Which certificates count
+(P20156) is left as it is: no source says what its numbers mean.
+"""
 
 from __future__ import annotations
 
@@ -111,6 +117,7 @@ def _server(setup: HandsetSetup, poll_minutes: int) -> Iterator[Setting]:
     yield 193, "FirmwareUpGrade.CheckUpgradeTimes", poll_minutes
     yield 1360, "FirmwareUpGrade.UserName", server.user
     yield 1361, "FirmwareUpGrade.Password", server.password.get_secret_value()
+    yield 20179, "FirmwareUpGrade.TCAUrl", f"{server.public_url}{server.ca_name}" if server.ca_pem else ""
 
 
 def _account(at: int, line: LineSetup | None, setup: HandsetSetup) -> Iterator[Setting]:
@@ -248,6 +255,6 @@ UC = Family(
     user_agent=r"Htek UC\w+ [\d.]+ [0-9a-f:]{17}",
     boot=(Step("cfg{mac}.xml", needed=True),),
     render=_render,
-    supports=frozenset(FEATURES) - {"custom_ca", "language"},
+    supports=frozenset(FEATURES) - {"language"},
 )
 FAMILIES = (UC,)
