@@ -11,17 +11,15 @@ import logging
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from provisioning_server.certificates import Identity
 from provisioning_server.files import PublishedFile
-from provisioning_server.guard import Guard, network_of
+from provisioning_server.guard import Guard, address_of
 from provisioning_server.journal import Fetch, Journal
 from provisioning_server.login import BasicLogin, DigestLogin, Logins, Verdict
-from provisioning_server.names import Area, Asked, mac_of, spellings
-from provisioning_server.store import Credential, Device, PublishedStore
+from provisioning_server.names import Area, Asked, asked_for, mac_of, spellings
+from provisioning_server.store import Credential, Device, PublishedStore, Route
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +110,12 @@ class Access:
         self._guard = guard
         self._extra = extra or {}
 
-    def decide(self, asked: Asked | None, request: Request) -> Decision:
+    def asked(self, raw_path: bytes) -> Asked | Route | None:
+        """What a path asks for, as found out before or out of its text; None when it is no path of ours."""
+        known = self._store.route(raw_path) if raw_path.startswith(b"/p/") else None
+        return known or asked_for(raw_path)
+
+    def decide(self, asked: Asked | Route | None, request: Request) -> Decision:
         """What to do about a request for `asked`; None is no path of ours.
 
         Raises:
@@ -120,7 +123,13 @@ class Access:
         """
         if asked is None:
             return Decision(Outcome.UNKNOWN, reason="path")
-        self._store.refresh()
+        published = self._store.refresh()
+        if isinstance(asked, Route):
+            if not published:
+                return self._at_route(asked, request)
+            asked = asked_for(request.target.partition("?")[0].encode("latin-1"))
+            if asked is None:
+                return Decision(Outcome.UNKNOWN, reason="path")
         area = asked.area
         if area is _DEVICE:
             return self._device(asked, request)
@@ -136,7 +145,7 @@ class Access:
             StoreUnavailable
         """
         self._store.refresh()
-        entry = self._entry(asked, request)
+        entry = self._who_asks(self._of_token(asked), request)
         return Decision(_SERVE, entry) if isinstance(entry, Device) else entry
 
     def is_expected(self, mac: str) -> bool:
@@ -149,20 +158,31 @@ class Access:
         device = self._store.device(mac)
         return device is not None and _has_window(device, self._journal)
 
-    def _device(self, asked: Asked, request: Request) -> Decision:
-        device = self._entry(asked, request)
+    def _at_route(self, route: Route, request: Request) -> Decision:
+        device = self._who_asks(route.device, request)
         if not isinstance(device, Device):
             return device
-        file = self._file_of(device.mac, asked.name) or self._common(asked.name)
-        if file is None:
-            return Decision(Outcome.MISSING, device)
-        if file.secret and not _is_safe(device, request):
-            return Decision(Outcome.UNSAFE, device, reason="clear text")
-        return Decision(_SERVE, device, file)
+        route.file.wanted = True
+        return _of_device(device, route.file, request)
 
-    def _entry(self, asked: Asked, request: Request) -> Device | Decision:
-        """The device that asks, or the refusal."""
-        found = self._store.device_of_token(hashlib.sha256(asked.token.encode()).hexdigest())
+    def _device(self, asked: Asked, request: Request) -> Decision:
+        device = self._who_asks(self._of_token(asked), request)
+        if not isinstance(device, Device):
+            return device
+        file = self._file_of(device.mac, asked.name)
+        if file is None:
+            file = self._common(asked.name)
+            return Decision(Outcome.MISSING, device) if file is None else _of_device(device, file, request)
+        # Of the ways to write a path only this one is kept, so that nobody can make us keep without end.
+        if request.target == f"/p/{asked.token}/{file.name}":
+            self._store.keep_route(request.target.encode(), Route(_DEVICE, file.name, device, file))
+        return _of_device(device, file, request)
+
+    def _of_token(self, asked: Asked) -> Device | None:
+        return self._store.device_of_token(hashlib.sha256(asked.token.encode()).hexdigest())
+
+    def _who_asks(self, found: Device | None, request: Request) -> Device | Decision:
+        """The device that its token found when it is who asks, or the refusal."""
         device = found or NOBODY
         verdict = self._verdict(device, request)
         fits = _certificate_fits(device, request.identity) & _network_fits(device, request.address)
@@ -248,6 +268,12 @@ class Access:
         return self._extra.get(name) if found is None else found
 
 
+def _of_device(device: Device, file: PublishedFile, request: Request) -> Decision:
+    if file.secret and not _is_safe(device, request):
+        return Decision(Outcome.UNSAFE, device, reason="clear text")
+    return Decision(_SERVE, device, file)
+
+
 def _is_safe(device: Device, request: Request) -> bool:
     return request.scheme is _HTTPS or device.plain
 
@@ -284,28 +310,11 @@ def _certificate_fits(device: Device, identity: Identity | None) -> bool:
 def _network_fits(device: Device, address: str) -> bool:
     if not device.allowed:
         return True
-    parsed = _parsed(address)
+    parsed = address_of(address)
     return parsed is not None and any(parsed in network for network in device.allowed)
 
 
-@lru_cache(maxsize=16_384)
-def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
-
-
-def source_network(address: str) -> str:
-    """The network a device was first seen in: /24, or /64."""
-    parsed = _parsed(address)
-    if isinstance(parsed, IPv4Address):
-        return f"{IPv4Address(int(parsed) >> 8 << 8)}/24"
-    return network_of(address)
-
-
-def noted(asked: Asked, request: Request, decision: Decision, status: int) -> Fetch | None:
+def noted(asked: Asked | Route, request: Request, decision: Decision, status: int) -> Fetch | None:
     """What the journal is told; None for nothing.
 
     Whoever has not shown a device's token must not be able to write over what the device itself did: such a

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
-from provisioning_server.access import Access, Decision, Outcome, Request, Scheme, noted, source_network
+from provisioning_server.access import Access, Decision, Outcome, Request, Scheme, noted
 from provisioning_server.answers import Answer, file_answer, plain
 from provisioning_server.errors import JournalUnavailable, StoreUnavailable
-from provisioning_server.guard import Guard, network_of
+from provisioning_server.guard import Guard, network_of, source_network
 from provisioning_server.journal import Journal, printable
 from provisioning_server.login import Logins, parse
 from provisioning_server.names import Area, Asked, asked_for, masked
-from provisioning_server.store import PublishedStore
+from provisioning_server.store import PublishedStore, Route
 from provisioning_server.uploads import Inbox
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Application:
     async def _answered(
         self, scope: Scope, fields: dict[bytes, bytes], request: Request, receive: Receive
     ) -> Answer | None:
-        asked = asked_for(scope["raw_path"])
+        asked = self._access.asked(scope["raw_path"])
         try:
             if request.method in ("GET", "HEAD"):
                 decision = self._access.decide(asked, request)
@@ -89,7 +89,7 @@ class Application:
                 ):
                     decision = Decision(_UNKNOWN, decision.device, reason="spent")
             elif request.method in ("PUT", "POST") and self.context.inbox.is_open:
-                return await self._taken_in(asked, request, scope, receive)
+                return await self._taken_in(asked_for(scope["raw_path"]), request, scope, receive)
             else:
                 return plain(405, (b"allow", b"GET, HEAD"), (b"connection", b"close"))
         except (StoreUnavailable, JournalUnavailable) as exc:
@@ -111,7 +111,7 @@ class Application:
         return answer
 
     async def _refused(
-        self, asked: Asked | None, request: Request, decision: Decision, raw_path: bytes
+        self, asked: Asked | Route | None, request: Request, decision: Decision, raw_path: bytes
     ) -> Answer | None:
         """The refusal, at its moment; None when too many from there wait for theirs."""
         context = self.context
@@ -160,7 +160,7 @@ class Application:
             return Answer(204, (), b"")
         return plain(status, (b"connection", b"close"))
 
-    def _note(self, asked: Asked, request: Request, decision: Decision, status: int) -> None:
+    def _note(self, asked: Asked | Route, request: Request, decision: Decision, status: int) -> None:
         fetch = noted(asked, request, decision, status)
         if fetch is None:
             return

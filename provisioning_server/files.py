@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -77,8 +78,10 @@ class FileCache:
     where somebody wrote the store by hand.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, forget: Callable[[], None] = lambda: None) -> None:
+        """`forget` is called when a file was let go: who has it as well shall let go of it too."""
         self._limit = limit_bytes
+        self._forget = forget
         self._files: OrderedDict[FileKey, PublishedFile] = OrderedDict()
         self._held: dict[str, _Held] = {}
         self._bytes = 0
@@ -128,6 +131,7 @@ class FileCache:
         self._bytes = 0
 
     def _let_go(self, file: PublishedFile) -> None:
+        self._forget()
         self._bytes -= _OVERHEAD
         held = self._held.get(file.etag)
         if held is not None and held.content is file.content:

@@ -8,24 +8,37 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 WINDOW_S = 60.0
 NETWORKS = 50_000
 
 
 @lru_cache(maxsize=16_384)
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address without its zone; IPv4 written as IPv6 is the IPv4 address. None for what is none."""
+    try:
+        parsed = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
+
+
+@lru_cache(maxsize=16_384)
 def network_of(address: str) -> str:
     """The address, or the /64 of an IPv6 one. IPv4 written as IPv6 is the IPv4 address."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = address_of(address)
+    if parsed is None:
         return address
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
-    return str(parsed)
+    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64" if isinstance(parsed, IPv6Address) else str(parsed)
+
+
+def source_network(address: str) -> str:
+    """The network a device was first seen in: /24, or /64."""
+    parsed = address_of(address)
+    if isinstance(parsed, IPv4Address):
+        return f"{IPv4Address(int(parsed) >> 8 << 8)}/24"
+    return network_of(address)
 
 
 class _Counted:

@@ -34,9 +34,12 @@ _PARAMETERS = re.compile(
 )
 """Name, value in quotation marks, value without; or, without a name, a character that should not be there."""
 _USUAL_PARAMETERS = re.compile(
-    r'([a-z]{1,20})="?((?<=")[^"\\]*(?=")|(?<!")[^\s,"]*(?!"))"?(?:, ?|$)|.', re.DOTALL
+    r'(?:(?:username="(?(1)(?!))([^"\\]*)"|realm="(?(2)(?!))()[^"\\]*"|nonce="(?(3)(?!))([^"\\]*)"'
+    r'|uri="(?(4)(?!))([^"\\]*)"|response="(?(5)(?!))([0-9a-f]*)"|nc=(?(6)(?!))([0-9a-f]{8})'
+    r'|qop=(?(7)(?!))("?)auth\7|cnonce="(?(8)(?!))([^"\\]*)"|algorithm=(?(9)(?!))("?)(MD5|SHA-256)\9'
+    r'|opaque="(?(11)(?!))()[^"\\]*")(?:, ?|$))+'
 )
-"""Name and value as nearly all handsets write them: lower case, nothing escaped, one space. Or neither."""
+"""What nearly all handsets write, in any order, in one step. `(?(1)(?!))`: if there was no group 1 yet."""
 BASIC_ONLY = re.compile(r"algo|panasonic|aastra|snom|dag\d", re.IGNORECASE)
 """User-Agents of families that cannot do Digest, or fall over when both are offered."""
 
@@ -110,30 +113,36 @@ def parse(header: str | None) -> DigestLogin | BasicLogin | None:
 
 
 def _parsed_digest(text: str) -> DigestLogin | None:
-    parameters = _USUAL_PARAMETERS.findall(text)
-    found: dict[str, str] = dict(parameters)
-    if "" in found:  # not as usual
-        parameters = _PARAMETERS.findall(text)
-        if "\\" in text:
-            parameters = [(name, _ESCAPED.sub(r"\1", quoted), *rest) for name, quoted, *rest in parameters]
-        found = {name.lower(): quoted or bare for name, quoted, bare, _ in parameters}
-        if "" in found:
-            return None
-    if len(found) < len(parameters):
-        return None  # of two of one name, whoever stands between us may have read the other
-    try:
-        return DigestLogin(
-            found["username"],
-            found["nonce"],
-            found["uri"],
-            found["response"].lower(),
-            found.get("algorithm", "MD5").upper(),
-            found.get("qop", "").lower(),
-            found.get("cnonce", ""),
-            found.get("nc", ""),
-        )
-    except KeyError:
+    usual = _USUAL_PARAMETERS.fullmatch(text)
+    if usual is None:
+        return _unusual_digest(text)
+    user, _, nonce, uri, response, nc, qop, cnonce, _, algorithm, _ = usual.groups()
+    if user is None or nonce is None or uri is None or response is None:
         return None
+    return DigestLogin(
+        user, nonce, uri, response, algorithm or "MD5", "" if qop is None else "auth", cnonce or "", nc or ""
+    )
+
+
+def _unusual_digest(text: str) -> DigestLogin | None:
+    parameters = _PARAMETERS.findall(text)
+    if "\\" in text:
+        parameters = [(name, _ESCAPED.sub(r"\1", quoted), *rest) for name, quoted, *rest in parameters]
+    found = {name.lower(): quoted or bare for name, quoted, bare, _ in parameters}
+    if "" in found or len(found) < len(parameters):
+        return None  # of two of one name, whoever stands between us may have read the other
+    if not {"username", "nonce", "uri", "response"} <= found.keys():
+        return None
+    return DigestLogin(
+        found["username"],
+        found["nonce"],
+        found["uri"],
+        found["response"].lower(),
+        found.get("algorithm", "MD5").upper(),
+        found.get("qop", "").lower(),
+        found.get("cnonce", ""),
+        found.get("nc", ""),
+    )
 
 
 def _parsed_basic(text: str) -> BasicLogin | None:
@@ -190,11 +199,13 @@ class Logins:
             return Verdict.NONE
         if isinstance(login, BasicLogin):
             return _RIGHT if tls and _basic_fits(login, credentials, realm) else Verdict.WRONG
-        made = self._made(login.nonce)
-        if made is None or not _is_for(login.uri, target) or not _digest_fits(login, credentials, method):
+        used = self._used.get(login.nonce)
+        made = self._made(login.nonce) if used is None else used.made
+        is_for = login.uri == target or _is_for(login.uri, target)
+        if made is None or not is_for or not _digest_fits(login, credentials, method):
             # A nonce that is not ours may be one from before a restart: then ask again.
             return Verdict.NONE if made is None else Verdict.WRONG
-        if now - made > NONCE_S or made <= self._forgotten or not self._take(login, made):
+        if now - made > NONCE_S or made <= self._forgotten or not self._take(login, used, made):
             return Verdict.STALE
         return _RIGHT
 
@@ -203,9 +214,6 @@ class Logins:
 
     def _made(self, nonce: str) -> float | None:
         """When a nonce was made; None when it is not one of ours."""
-        used = self._used.get(nonce)
-        if used is not None:
-            return used.made
         try:
             raw = base64.b64decode(nonce, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
@@ -215,12 +223,11 @@ class Logins:
             return None
         return int.from_bytes(head[:_STAMP], "big", signed=True) / 1000
 
-    def _take(self, login: DigestLogin, made: float) -> bool:
+    def _take(self, login: DigestLogin, used: _Used | None, made: float) -> bool:
         """Whether this nonce and count are used for the first time. Without qop a nonce is good for one."""
         if login.qop and _COUNT.fullmatch(login.nc) is None:
             return False
         count = int(login.nc, 16) if login.qop else _ONLY
-        used = self._used.get(login.nonce)
         if used is None:
             used = self._used[login.nonce] = _Used(made)
             if len(self._used) > USED_NONCES:
@@ -230,9 +237,7 @@ class Logins:
 
 
 def _is_for(uri: str, target: str) -> bool:
-    """Whether a login was made for this request: the same path and query, or a full URL that ends in it."""
-    if uri == target:
-        return True
+    """Whether a login for a full URL was made for this path and query."""
     if uri.lower().startswith(("http://", "https://")):
         return "/" + uri.split("//", 1)[1].partition("/")[2] == target
     return False
@@ -245,14 +250,16 @@ def _digest_fits(login: DigestLogin, credentials: tuple[Credential, ...], method
     """
     sha256 = login.algorithm == "SHA-256"
     known = (sha256 or login.algorithm == "MD5") and login.qop in ("", "auth")
-    hashed = _sha256 if sha256 else _md5
+    hashed = hashlib.sha256 if sha256 else hashlib.md5  # what handsets do
+    asked = hashed(f"{method}:{login.uri}".encode(), usedforsecurity=False).hexdigest()
     middle = f"{login.nc}:{login.cnonce}:{login.qop}:" if login.qop else ""
-    tail = f":{login.nonce}:{middle}{hashed(f'{method}:{login.uri}')}"
+    tail = f":{login.nonce}:{middle}{asked}"
     user, response = login.user.encode(), login.response.encode()
     fits = False
     for credential in credentials:
         ha1 = credential.ha1_sha256 if sha256 else credential.ha1
-        expected = hashed(f"{ha1 if ha1 and known else secrets.token_hex(32)}{tail}")
+        text = f"{ha1 if ha1 and known else secrets.token_hex(32)}{tail}"
+        expected = hashed(text.encode(), usedforsecurity=False).hexdigest()
         same_user = hmac.compare_digest(user, credential.user.encode())
         fits |= hmac.compare_digest(response, expected.encode()) and same_user
     return fits
@@ -260,10 +267,6 @@ def _digest_fits(login: DigestLogin, credentials: tuple[Credential, ...], method
 
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()  # what handsets do
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _basic_fits(login: BasicLogin, credentials: tuple[Credential, ...], realm: str) -> bool:

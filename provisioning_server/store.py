@@ -6,6 +6,7 @@ Asking SQLite whether another process has committed costs about 5 microseconds, 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import ipaddress
 import json
 import logging
@@ -14,10 +15,11 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from provisioning_server.errors import StoreUnavailable
 from provisioning_server.files import FileCache, PublishedFile, published_file
+from provisioning_server.names import Area
 from provisioning_server.settings import Network
 
 logger = logging.getLogger(__name__)
@@ -83,6 +85,15 @@ class Link:
     valid_until: datetime
 
 
+class Route(NamedTuple):
+    """A path that was asked for before: whose it is and its file. Who asks has still to show who he is."""
+
+    area: Area
+    name: str
+    device: Device
+    file: PublishedFile
+
+
 class PublishedStore:
     """Reads on the caller's thread: each read is a lookup by primary key or unique index."""
 
@@ -94,7 +105,8 @@ class PublishedStore:
         self._meta: dict[str, str] = {}
         self._by_token: dict[str, Device] = {}
         self._by_mac: dict[str, Device] = {}
-        self._files = FileCache(CACHED_BYTES)
+        self._routes: dict[bytes, Route] = {}
+        self._files = FileCache(CACHED_BYTES, self._routes.clear)
 
     def close(self) -> None:
         """Forget everything and close the file."""
@@ -104,8 +116,8 @@ class PublishedStore:
         self._data_version = -1
         self._forget()
 
-    def refresh(self) -> None:
-        """Makes the next reads those of the newest publication.
+    def refresh(self) -> bool:
+        """Makes the next reads those of the newest publication; whether they were others before.
 
         Raises:
             StoreUnavailable: there is no store yet, or it cannot be read.
@@ -113,11 +125,13 @@ class PublishedStore:
         try:
             connection = self._connection or self._open()
             seen: int = connection.execute("PRAGMA data_version").fetchone()[0]
-            if seen != self._data_version:
-                self._look_again(connection)
-                self._data_version = seen
+            if seen == self._data_version:
+                return False
+            self._look_again(connection)
+            self._data_version = seen
         except (sqlite3.Error, OSError) as exc:
             self._lost(exc)
+        return True
 
     def reopen_if_replaced(self) -> None:
         """Opens the file anew when another one has taken its place (a restored backup). For a timer."""
@@ -168,6 +182,14 @@ class PublishedStore:
             return None
         return self._files.keep(key, published_file(*row))
 
+    def route(self, path: bytes) -> Route | None:
+        """What is known of a path, as it came, from the last time it was asked for."""
+        return self._routes.get(hashlib.sha256(path).digest())
+
+    def keep_route(self, path: bytes, route: Route) -> None:
+        """Keeps it until something is published or a file is let go. Tokens are kept as hashes only."""
+        self._routes[hashlib.sha256(path).digest()] = route
+
     def link(self, digest: str) -> Link | None:
         """The link whose token has this SHA-256."""
         row = self._one(_LINK, digest)
@@ -191,6 +213,7 @@ class PublishedStore:
     def _forget(self) -> None:
         self._by_token.clear()
         self._by_mac.clear()
+        self._routes.clear()
         self._files.clear()
 
     def _one(self, statement: str, *values: str | bool) -> tuple[Any, ...] | None:
@@ -206,6 +229,7 @@ class PublishedStore:
         if len(self._by_mac) >= CACHED_DEVICES:
             self._by_mac.clear()
             self._by_token.clear()
+            self._routes.clear()
         device = _device(row)
         return self._by_mac.setdefault(device.mac, device)
 

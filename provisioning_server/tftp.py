@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioning_server import tftp_wire as wire
-from provisioning_server.access import Access, Decision, Outcome, Request, Scheme, noted, source_network
+from provisioning_server.access import Access, Decision, Outcome, Request, Scheme, noted
 from provisioning_server.errors import JournalUnavailable, StoreUnavailable
-from provisioning_server.guard import Guard, network_of
+from provisioning_server.guard import Guard, network_of, source_network
 from provisioning_server.journal import Journal, printable
 from provisioning_server.names import Area, Asked, asked_for, masked
 from provisioning_server.settings import Settings

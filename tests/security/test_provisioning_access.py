@@ -8,10 +8,12 @@ import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from provisioning_server.app import LIMITED_S, REFUSED_S
@@ -62,6 +64,33 @@ async def test_who_is_refused_cannot_tell_why(server: Server) -> None:
         answers = {without_chance(await exchange(server, request, tls=tls)) for request in asked}
         assert len(answers) == 1, answers
         assert status(answers.pop()) == 401
+
+
+async def test_what_was_served_once_is_no_nearer_to_who_may_not_have_it(server: Server) -> None:
+    """The server remembers whose a path is: all that is asked of who comes is asked again."""
+    path = PHONE.path(f"{MAC}.cfg")
+    right, wrong = get(path, basic(PHONE)), get(path, basic(UNKNOWN))
+    for _ in range(2):
+        assert status(await exchange(server, right)) == 200
+        assert status(await exchange(server, get(path))) == 401
+        assert status(await exchange(server, wrong)) == 401
+        assert status(await exchange(server, right, tls=False)) == 401  # Basic is for TLS
+        async with server.client(auth=httpx.DigestAuth(*PHONE.login)) as client:
+            assert (await client.get(server.http + path)).status_code == 403  # a secret too
+            assert (await client.get(server.https + path)).content == SECRET
+    for changed in (
+        replace(PHONE, files={f"{MAC}.cfg": File(b"new")}),
+        replace(PHONE, state="disabled"),
+        replace(PHONE, allowed=("192.0.2.0/24",)),
+        replace(PHONE, token="another-token-of-the-same-device"),
+        replace(PHONE, password="another"),
+    ):
+        server.publisher.publish(PHONE)
+        assert (await exchange(server, right)).endswith(SECRET)
+        server.publisher.publish(changed)
+        answer = await exchange(server, right)
+        assert SECRET not in answer
+        assert status(answer) == (401 if changed.files is FILES else 200)
 
 
 async def test_the_time_a_refusal_takes_says_nothing(server: Server) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning_server.login import BasicLogin, DigestLogin, parse
+from provisioning_server.login import _USUAL_PARAMETERS, BasicLogin, DigestLogin, parse
 
 RFC_7616 = (
     'Digest username="Mufasa",\r\n realm="http-auth@example.org",\r\n uri="/dir/index.html",\r\n'
@@ -83,22 +83,49 @@ def test_a_parameter_that_is_there_stays_itself_whatever_stands_beside_it() -> N
     assert parse(f"Digest {more}, {given_login}") == DigestLogin("u", "n", "/", "r", "MD5", "", "", "")
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(("username", "nonce", "uri", "response", "qop", "nc", "NC", "x", "a-b", "")),
-            st.text('ab=,"\\ \t\n', max_size=4),
-            st.booleans(),
-        ),
-        max_size=8,
-    ),
-    st.sampled_from((", ", ",", " ", ";")),
-)
-def test_what_is_written_as_usual_is_read_as_what_is_not(
-    parameters: list[tuple[str, str, bool]], comma: str
-) -> None:
-    """An unusual parameter at the end makes the thorough reading read all of them."""
-    written = [f'{name}="{value}"' if marked else f"{name}={value}" for name, value, marked in parameters]
-    for more in ([], [f"{name}=v" for name in NEEDED]):
-        usual, thorough = [*written, *more, "z=1"], [*written, *more, "Z=1"]
-        assert parse(f"Digest {comma.join(usual)}") == parse(f"Digest {comma.join(thorough)}")
+PARAMETERS = {
+    "username": ("u", "u=", "a, b", "", 'a"b', "a\\\\b"),
+    "nonce": ("n", "n=", ""),
+    "uri": ("/", "/a,b", "/a b"),
+    "response": ("0af9", "", "0AF9", "x"),
+    "algorithm": ("MD5", "SHA-256", "md5", "MD5-sess"),
+    "qop": ("auth", "auth-int", ""),
+    "cnonce": ("c", "", 'c="', "\n"),
+    "nc": ("00000001", "0000000A", "1", ""),
+    "realm": ("r", ""),
+    "opaque": ("o", ""),
+}
+WRITTEN = {"bare": "{}={}", "quoted": '{}="{}"', "open": '{}="{}', "closed": '{}={}"'}
+
+
+@st.composite
+def digests(draw: st.DrawFn) -> str:
+    """Parameters in any order; some missing, twice, in capitals, or with a quotation mark too many."""
+    usual = st.sampled_from((*[True] * 9, False))
+    names = draw(st.permutations(sorted(PARAMETERS)))[draw(st.sampled_from((0, 0, 0, 1, 3))) :]
+    names += [] if draw(usual) else [draw(st.sampled_from(sorted(PARAMETERS)))]
+    parts = []
+    for name in names:
+        value = PARAMETERS[name][0] if draw(usual) else draw(st.sampled_from(PARAMETERS[name]))
+        form = (
+            ("bare" if name in ("nc", "qop") else "quoted")
+            if draw(usual)
+            else draw(st.sampled_from(list(WRITTEN)))
+        )
+        parts.append(WRITTEN[form].format(name, value))
+    if not draw(usual):
+        parts[-1] = parts[-1].upper()
+    return draw(st.sampled_from((", ", ",", ",  "))).join(parts) + ("" if draw(usual) else ",\n")
+
+
+@given(digests())
+def test_what_is_written_as_usual_is_read_as_what_is_not(text: str) -> None:
+    """A parameter that nobody knows makes the thorough reading read all of them."""
+    assert parse(f"Digest {text}") == parse(f"Digest z=1, {text}")
+
+
+def test_the_usual_and_the_thorough_reading_are_both_used() -> None:
+    usual = 'username="u", realm="r", nonce="n", uri="/", qop=auth, nc=00000001, cnonce="c", response="0a"'
+    assert _USUAL_PARAMETERS.fullmatch(usual) is not None
+    assert _USUAL_PARAMETERS.fullmatch(f"z=1, {usual}") is None
+    assert parse(f"Digest {usual}") == DigestLogin("u", "n", "/", "0a", "MD5", "auth", "c", "00000001")

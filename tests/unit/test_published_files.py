@@ -53,6 +53,14 @@ def test_what_was_asked_for_stays_longer_than_what_was_not() -> None:
     assert [number for number in range(8) if cache.get(key(number)) is not None] == [1, 5, 6, 7]
 
 
+def test_who_else_has_a_file_is_told_when_one_is_let_go() -> None:
+    told: list[int] = []
+    cache = FileCache(2 * (KIB + OVERHEAD), lambda: told.append(len(cache)))
+    for number, expected in ((1, 0), (2, 0), (3, 1)):
+        cache.keep(key(number), file(bytes([number]) * KIB, str(number)))
+        assert len(told) == expected
+
+
 def test_one_etag_for_two_contents_mixes_nothing_up() -> None:
     cache = FileCache(4 * KIB)
     first, second = cache.keep(key(1), file(b"first", "e")), cache.keep(key(2), file(b"other", "e"))
