@@ -259,3 +259,4 @@ async def test_a_neutral_line_is_rotated_under_two_control_planes_and_calls_all_
                 await desk.in_force()
                 assert await asyncio.to_thread(after.register) == 200
             assert await asyncio.to_thread(before.register) == 401
+        await handsets.delete_handset(desk.plane.store, BY, MAC)
