@@ -84,6 +84,7 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._spent: set[str] = set()
         self._bound: set[str] = set()
+        self._data_version = -1
         self._fetches: dict[tuple[str, str], _Row] = {}
         self._new_bound: list[tuple[str, str | None, str, str]] = []
         self._dropped = 0
@@ -193,8 +194,8 @@ class Journal:
         connection.executescript(_SCHEMA.read_text())
         connection.execute("DELETE FROM spent WHERE at < ?", ((datetime.now(UTC) - SPENT_KEPT).isoformat(),))
         self._spent = {row[0] for row in connection.execute("SELECT id FROM spent")}
-        self._bound = {row[0] for row in connection.execute("SELECT mac FROM bound")}
         self._connection = connection
+        self._look_who_is_bound(connection)
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -203,6 +204,16 @@ class Journal:
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> int:
         return self._opened().execute(statement, values).rowcount
+
+    def _look_who_is_bound(self, connection: sqlite3.Connection) -> None:
+        """The control plane erases what there is of a handset that was removed: the next of its MAC is new.
+
+        Asks SQLite first whether another process has written.
+        """
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if version != self._data_version:
+            self._bound = {row[0] for row in connection.execute("SELECT mac FROM bound")}
+            self._data_version = version
 
     def _put(self, fetches: list[_Row], bound: list[tuple[str, str | None, str, str]]) -> None:
         connection = self._opened()
@@ -213,6 +224,7 @@ class Journal:
                 _put_fetches(connection, fetches[start : start + ROWS_AT_ONCE])
             connection.executemany(_PUT_BOUND, bound)
             connection.execute("COMMIT")
+            self._look_who_is_bound(connection)
         except sqlite3.Error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")

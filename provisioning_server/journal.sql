@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS bound (
     at             TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Log-in and log-out asked for by a handset (hot desking): taken in by the control plane, then removed by it.
+-- Settings and logs that handsets sent; the control plane removes them.
 CREATE TABLE IF NOT EXISTS uploads (
     id             INTEGER PRIMARY KEY,
     mac            TEXT NOT NULL,

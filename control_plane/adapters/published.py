@@ -254,6 +254,9 @@ def _texts(devices: Iterable[Row], found: Iterable[Row]) -> dict[str, str]:
     return texts
 
 
+_OF_HANDSETS = ("fetches", "bound", "uploads")
+
+
 class JournalFile:
     """`ports.FetchJournal` over the provisioning server's file; where there is none, nothing was fetched."""
 
@@ -292,18 +295,34 @@ class JournalFile:
     async def spent(self) -> frozenset[str]:
         return frozenset(str(row[0]) for row in await self._rows("SELECT id FROM spent"))
 
-    async def _rows(self, statement: str, values: Sequence[str] = ()) -> list[Row]:
-        return await asyncio.to_thread(self._read, statement, values)
+    async def macs(self) -> frozenset[str]:
+        every = " UNION ".join(f"SELECT mac FROM {table}" for table in _OF_HANDSETS)  # noqa: S608 - our names
+        return frozenset(str(row[0]) for row in await self._rows(every))
 
-    def _read(self, statement: str, values: Sequence[str]) -> list[Row]:
+    async def forget(self, macs: Collection[str]) -> None:
+        def erase(db: sqlite3.Connection) -> list[Row]:
+            with db:
+                for part in _parts(list(macs)):
+                    marks = ", ".join("?" * len(part))
+                    for table in _OF_HANDSETS:
+                        db.execute(f"DELETE FROM {table} WHERE mac IN ({marks})", part)  # noqa: S608 - our names
+            return []
+
+        await asyncio.to_thread(self._work, erase, "rw")
+
+    async def _rows(self, statement: str, values: Sequence[str] = ()) -> list[Row]:
+        return await asyncio.to_thread(self._work, lambda db: list(db.execute(statement, values)))
+
+    def _work(self, work: Callable[[sqlite3.Connection], list[Row]], mode: str = "ro") -> list[Row]:
         if not self._path.exists():
             return []
         try:
-            address = f"{self._path.absolute().as_uri()}?mode=ro"
+            # Never made here: the journal is the provisioning server's.
+            address = f"{self._path.absolute().as_uri()}?mode={mode}"
             with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as db:
-                return list(db.execute(statement, values))
+                return work(db)
         except (sqlite3.Error, OSError) as exc:
-            raise PublishingFailed(f"The journal {self._path} cannot be read ({exc}).") from exc
+            raise PublishingFailed(f"The journal {self._path} cannot be used ({exc}).") from exc
 
 
 def _moment(at: datetime) -> str:

@@ -90,7 +90,7 @@ class Uploads(Protocol):
 class FetchJournal(Protocol):
     """What handsets fetched, as the provisioning server wrote it down; without a server there is nothing.
 
-    Every method raises PublishingFailed when the journal is there and cannot be read.
+    Every method raises PublishingFailed when the journal is there and cannot be used.
     """
 
     async def fetches(self, macs: Collection[str] | None = None) -> Mapping[str, Sequence[Fetched]]:
@@ -101,4 +101,12 @@ class FetchJournal(Protocol):
 
     async def spent(self) -> frozenset[str]:
         """Enrolment windows and links that were used."""
+        ...
+
+    async def macs(self) -> frozenset[str]:
+        """The handsets of which something is kept: what they fetched, from where, or what they sent."""
+        ...
+
+    async def forget(self, macs: Collection[str]) -> None:
+        """Erase all that is kept of these handsets; what they used up stays used up."""
         ...

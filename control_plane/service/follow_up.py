@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 
 from control_plane.domain.handsets import Handset
 from control_plane.domain.model import Model
-from control_plane.errors import AsteriskError, ControlPlaneError, DomainError
+from control_plane.errors import AsteriskError, ControlPlaneError, DomainError, PublishingFailed
 from control_plane.ports import Fetched, Snapshot, TaskStore
+from control_plane.service.forgotten import Forgotten
 from control_plane.service.handset_status import has_settings
 from control_plane.service.handset_view import Provisioning
 from control_plane.service.handsets import retire_access
@@ -80,6 +81,7 @@ class FollowUp:
         self._options = options or FollowUpOptions()
         self._late = LateRotations(tasks, provisioning.clock) if tasks is not None else None
         self._behind: dict[str, Attempt] = {}
+        self._forgotten = Forgotten(provisioning.store, provisioning.journal, provisioning.clock)
         self._woken = asyncio.Event()
         self._looked_at_all = False
         self._look_at = datetime.min.replace(tzinfo=UTC)
@@ -125,6 +127,7 @@ class FollowUp:
         """
         snapshot, now = await self._store.snapshot(), self._clock.now()
         model = snapshot.model
+        await self._forget_removed(snapshot)
         if not self._looked_at_all:
             self._behind = {mac: Attempt() for mac in model.handsets} | self._behind
             self._looked_at_all = True
@@ -148,6 +151,12 @@ class FollowUp:
             found = rotating(snapshot.model)
             self._rotating = snapshot.revision, found
         return found
+
+    async def _forget_removed(self, snapshot: Snapshot) -> None:
+        try:
+            await self._forgotten.turn(snapshot)
+        except PublishingFailed as exc:
+            logger.warning("what removed handsets fetched is not erased yet: %s", exc)
 
     async def _note_late(self, model: Model, doubled: Rotating, now: datetime) -> None:
         if self._late is None:

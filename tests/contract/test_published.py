@@ -307,3 +307,27 @@ async def test_a_damaged_journal_is_an_error_and_not_silence(tmp_path: Path) -> 
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(PublishingFailed, match="journal"):
         await JournalFile(path).fetches()
+
+
+async def test_all_that_is_kept_of_a_handset_is_erased_and_what_it_used_up_stays(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    journal = JournalFile(path)
+    await journal.forget([MAC])
+    assert await journal.macs() == frozenset() and not path.exists()
+    schema = (Path(__file__).parents[2] / "provisioning_server" / "journal.sql").read_text()
+    at = "2026-01-01T10:00:00+00:00"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(schema)
+        for mac in (MAC, OTHER):
+            db.execute(
+                "INSERT INTO fetches (mac, name, at, status, scheme, address, user_agent) "
+                "VALUES (?, 'a.cfg', ?, 200, 'https', '127.0.0.1', 'Yealink')",
+                (mac, at),
+            )
+            db.execute("INSERT INTO uploads (mac, name, at, sealed) VALUES (?, 'log', ?, x'00')", (mac, at))
+        db.execute("INSERT INTO bound (mac, network, at) VALUES (?, '127.0.0.1/32', ?)", (MAC, at))
+        db.execute("INSERT INTO spent (id, at, address) VALUES ('window', ?, '127.0.0.1')", (at,))
+    assert await journal.macs() == {MAC, OTHER}
+    await journal.forget([MAC])
+    assert await journal.macs() == {OTHER} and dict(await journal.bound()) == {}
+    assert await journal.spent() == {"window"}

@@ -260,3 +260,8 @@ async def test_a_neutral_line_is_rotated_under_two_control_planes_and_calls_all_
                 assert await asyncio.to_thread(after.register) == 200
             assert await asyncio.to_thread(before.register) == 401
         await handsets.delete_handset(desk.plane.store, BY, MAC)
+
+        async def is_forgotten() -> bool:
+            return MAC not in await desk.plane.provisioning.journal.macs()
+
+        await desk.until(is_forgotten, "nothing is kept of what it fetched")

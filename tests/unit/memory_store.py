@@ -173,7 +173,7 @@ class MemoryStore:
         return self.last_revision
 
     async def changes_since(self, revision: int) -> tuple[EntityChange, ...] | None:
-        return () if revision == self.last_revision else None
+        return tuple(change for change in self.changes if change.revision > revision)
 
     async def changes_of(self, revision: int) -> tuple[EntityChange, ...]:
         return tuple(change for change in self.changes if change.revision == revision)

@@ -16,7 +16,7 @@ from control_plane.adapters.published import JournalFile
 from control_plane.apply.handset_files import HandsetFiles
 from control_plane.apply.publisher import Publisher
 from control_plane.domain.handsets import Handset
-from control_plane.errors import IllegalTransition
+from control_plane.errors import IllegalTransition, PublishingFailed
 from control_plane.observe.registrations import Reach, Registration
 from control_plane.plan.tasks import TaskKind, TaskState
 from control_plane.ports import EntityKind
@@ -171,6 +171,65 @@ async def test_what_was_got_by_a_link_counts_until_the_settings_change_and_a_boo
     floor.clock.forward(1)
     floor.fetch(MAC)  # at its own address, after the link
     assert await floor.sync(MAC) is Sync.IN_SYNC
+
+
+def kept(floor: Floor) -> set[str]:
+    with closing(sqlite3.connect(floor.journal)) as db:
+        return {mac for (mac,) in db.execute("SELECT mac FROM fetches")}
+
+
+async def test_what_a_handset_fetched_goes_with_it_and_with_all_that_are_none_at_the_start(
+    floor: Floor,
+) -> None:
+    with closing(sqlite3.connect(floor.journal)) as db, db:
+        db.execute(
+            "INSERT INTO fetches (mac, name, at, status, scheme, address, user_agent) "
+            "VALUES ('0004130000ff', 'a', '2026-01-01T10:00:00+00:00', 200, 'https', '192.0.2.9', 'snom')"
+        )
+    floor.fetch(MAC)
+    floor.fetch(OTHER)
+    await floor.look()
+    assert kept(floor) == {MAC, OTHER}
+    await handsets.delete_handset(floor.store, BY, MAC)
+    await floor.look()
+    assert kept(floor) == {OTHER}
+    floor.fetch(MAC)  # as the server wrote it down before it knew
+    await floor.look()
+    assert kept(floor) == {OTHER}
+
+
+async def test_a_handset_set_up_again_is_another_that_never_fetched(floor: Floor) -> None:
+    await floor.look()
+    floor.fetch(MAC)
+    await handsets.delete_handset(floor.store, BY, MAC)
+    new = {"mac": MAC, "model": "T54W", "org": "acme", "site": "hq"}
+    await handsets.create_handset(floor.store, BY, new)
+    await floor.publish()
+    await floor.look()
+    assert kept(floor) == set()
+    assert await floor.sync(MAC) is Sync.NEVER_FETCHED
+    floor.fetch(MAC)
+    await floor.look()
+    assert await floor.sync(MAC) is Sync.IN_SYNC
+
+
+async def test_a_journal_that_cannot_be_written_does_not_keep_handsets_from_being_told(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(self: JournalFile, macs: object) -> None:
+        raise PublishingFailed("The journal cannot be used (disk full).")
+
+    await floor.look()
+    floor.fetch(OTHER)
+    await handsets.delete_handset(floor.store, BY, OTHER)
+    floor.register(MAC)
+    floor.follow_up.published([MAC])
+    with monkeypatch.context() as broken:
+        broken.setattr(JournalFile, "forget", full)
+        await floor.look()
+    assert len(floor.told) == 1 and kept(floor) == {OTHER}
+    await floor.look()
+    assert kept(floor) == set()
 
 
 async def test_a_changed_setting_puts_the_handset_behind_and_a_renamed_colleague_does_not(

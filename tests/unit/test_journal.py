@@ -91,3 +91,25 @@ async def test_names_without_end_do_not_fill_the_disk(tmp_path: Path) -> None:
 async def test_a_flood_of_names_in_one_flush_ends_too(tmp_path: Path) -> None:
     rows = await written(tmp_path / "journal", [fetch(f"{number:04}.cfg") for number in range(2000)])
     assert NAMES_PER_DEVICE <= len(rows) <= NAMES_PER_DEVICE + ROWS_AT_ONCE
+
+
+async def test_where_a_handset_is_bound_is_noted_anew_once_the_control_plane_erased_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    await journal.open()
+    try:
+        journal.bind(MAC, None, "192.0.2.0/24")
+        await journal.flush()
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("DELETE FROM bound")
+        journal.fetched(fetch("a.cfg", OTHER))
+        await journal.flush()
+        assert not journal.is_bound(MAC)
+        journal.bind(MAC, None, "198.51.100.0/24")
+        await journal.flush()
+    finally:
+        await journal.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT network FROM bound").fetchall() == [("198.51.100.0/24",)]
