@@ -217,7 +217,7 @@ class Journal:
 
     def _put(self, fetches: list[_Row], bound: list[tuple[str, str | None, str, str]]) -> None:
         connection = self._opened()
-        fetches.sort()  # by device and name: neighbours are on one page of the table
+        fetches.sort(key=lambda row: row[0].mac)  # neighbours are on one page of the table
         connection.execute("BEGIN IMMEDIATE")
         try:
             for start in range(0, len(fetches), ROWS_AT_ONCE):
