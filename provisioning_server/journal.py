@@ -23,7 +23,9 @@ FLUSH_S = 0.5
 NAMES_PER_DEVICE = 200
 """A handset that is told 404 for ever new names does not fill the disk. What one statement adds is not
 counted before the next, so there may be ROWS_AT_ONCE more."""
-ROWS_AT_ONCE = 250
+ROWS_AT_ONCE = 100
+_PAUSE_S = 0.005
+"""Between two statements: what they hold the interpreter for is spread, so that nobody waits for all of it."""
 SPENT_KEPT = timedelta(days=400)
 _BUSY_S = 5.0
 _MAX_PENDING = 50_000
@@ -221,6 +223,8 @@ class Journal:
         connection.execute("BEGIN IMMEDIATE")
         try:
             for start in range(0, len(fetches), ROWS_AT_ONCE):
+                if start:
+                    time.sleep(_PAUSE_S)
                 _put_fetches(connection, fetches[start : start + ROWS_AT_ONCE])
             connection.executemany(_PUT_BOUND, bound)
             connection.execute("COMMIT")
