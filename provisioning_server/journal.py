@@ -25,7 +25,7 @@ NAMES_PER_DEVICE = 200
 counted before the next, so there may be ROWS_AT_ONCE more."""
 ROWS_AT_ONCE = 100
 _PAUSE_S = 0.005
-"""Between two statements: what they hold the interpreter for is spread, so that nobody waits for all of it."""
+"""Between two statements: each keeps the interpreter busy, and no request shall wait for all of them."""
 SPENT_KEPT = timedelta(days=400)
 _BUSY_S = 5.0
 _MAX_PENDING = 50_000
