@@ -151,7 +151,10 @@ class Wiring(Installation):
         self, store: SqlStore, published: PublishedFile, link: NodeLink, registered: Registered
     ) -> Provisioning:
         """What operators see of handsets."""
-        return Provisioning(store, published, self.journal, self.clock, registered, link, self.place().url)
+        place = self.place()
+        return Provisioning(
+            store, published, self.journal, self.clock, registered, link, place.url, place.authority_url
+        )
 
     def publisher(
         self, store: SqlStore, published: PublishedFile, on_published: Listener = lambda macs: None

@@ -13,6 +13,7 @@ from control_plane.errors import UnknownEntity
 from control_plane.observe.registrations import Registration
 from control_plane.ports import Bound, Fetched
 from control_plane.render.handsets.families import CATALOGUE
+from control_plane.render.handsets.family import Family
 from control_plane.render.handsets.publication import settings_in
 from control_plane.service.ouis import vendor_problem
 from control_plane.service.sip_rotation import sip_rotation, sip_user
@@ -79,6 +80,7 @@ def status_of(
     *,
     bound: Bound | None = None,
     spent: frozenset[str] = frozenset(),
+    authority_url: str = "",
     now: datetime,
 ) -> HandsetStatus:
     """How `handset` stands; `text` is its publication, `fetches` what the journal has of it, newest first."""
@@ -101,7 +103,7 @@ def status_of(
         bound=bound,
         rotating=rotating,
         window_until=until if is_open else None,
-        warnings=warnings_of(handset),
+        warnings=warnings_of(handset, authority_url),
     )
 
 
@@ -128,11 +130,33 @@ def written(mac: str) -> str:
     return ":".join(mac[start : start + 2] for start in range(0, 12, 2)).upper()
 
 
-def warnings_of(handset: Handset) -> tuple[str, ...]:
-    """What looks wrong about a handset although it is allowed."""
+def warnings_of(handset: Handset, authority_url: str) -> tuple[str, ...]:
+    """What looks wrong about a handset although it is allowed.
+
+    `authority_url`: where the provisioning server's own authority is; "": a public one signed for it.
+    """
     try:
-        vendor = CATALOGUE.model(handset.model).vendor
+        model = CATALOGUE.model(handset.model)
     except UnknownEntity:
         return (f"there is no handset model {handset.model!r} any more",)
-    problem = None if handset.is_softphone else vendor_problem(handset.mac, vendor)
-    return () if problem is None else (problem,)
+    if handset.is_softphone:
+        return ()
+    problems = [vendor_problem(handset.mac, model.vendor)]
+    if authority_url:
+        problems.append(_trust_problem(CATALOGUE.family(model), authority_url))
+    return tuple(problem for problem in problems if problem is not None)
+
+
+def _trust_problem(family: Family, authority_url: str) -> str | None:
+    if family.softphone or "custom_ca" in family.supports:
+        return None
+    if family.blind:
+        return (
+            "it is told to check no certificate, as it cannot be told of the provisioning server's own"
+            " authority: with a certificate of a public one there it checks (docs/handsets.md, custom_ca)"
+        )
+    return (
+        "it cannot be told of the provisioning server's own authority: install"
+        f" {authority_url} at its web pages, or give the server a certificate of a public authority"
+        " (docs/handsets.md, custom_ca)"
+    )

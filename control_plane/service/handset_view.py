@@ -35,6 +35,8 @@ class Provisioning:
     link: NodeLink
     url: str
     """Where the provisioning server is reached; ends in "/"."""
+    authority_url: str = ""
+    """Where the authority of one's own is that signed its certificate; "" is a public one."""
 
     async def statuses(
         self, model: Model, macs: Collection[str] | None = None
@@ -56,6 +58,7 @@ class Provisioning:
                 self.contact(model.handsets[mac]),
                 bound=bound.get(mac),
                 spent=spent,
+                authority_url=self.authority_url,
                 now=now,
             )
             for mac in wanted

@@ -16,6 +16,7 @@ from control_plane.domain.regions import Region, RegionCode
 from control_plane.render.handsets.digits import excluding
 from control_plane.render.handsets.families import CATALOGUE
 from control_plane.render.handsets.setup import (
+    CA_NAME,
     Contact,
     HandsetSetup,
     KeyKind,
@@ -53,6 +54,11 @@ class Place:
     ca_pem: str = ""
     ntp_servers: tuple[str, ...] = ()
     stun_server: str | None = None
+
+    @property
+    def authority_url(self) -> str:
+        """Where the authority that signed the server's certificate is; "": it is a public one."""
+        return f"{self.public_url}{CA_NAME}" if self.ca_pem else ""
 
 
 @dataclass(frozen=True, slots=True)

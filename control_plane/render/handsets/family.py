@@ -80,6 +80,8 @@ class Family:
     supports: frozenset[str]
     """Of FEATURES, what the family's templates express."""
     softphone: bool = False
+    blind: bool = False
+    """It is told to check no certificate while the server's is of an authority it cannot be told of."""
     admin_login: Callable[[str], str] = str
     """What its administrator types, made of the password that the handset has; most take that itself."""
 

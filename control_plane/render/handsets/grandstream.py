@@ -202,6 +202,7 @@ def _family(family_id: str, title: str, models: str, render: Renderer, supports:
         boot=_BOOT,
         render=render,
         supports=supports,
+        blind=True,
     )
 
 

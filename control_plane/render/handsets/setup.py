@@ -16,6 +16,7 @@ from control_plane.domain.extension import Transport
 from control_plane.domain.handsets import KeyKind as KeyKind
 
 NO_SECRET = SecretStr("")
+CA_NAME = "ca.crt"
 
 
 class Srtp(StrEnum):
@@ -106,7 +107,7 @@ class Server:
     user: str
     password: SecretStr
     interval_s: int = 86_400
-    ca_name: str = "ca.crt"
+    ca_name: str = CA_NAME
     ca_pem: str = ""
     enrol_url: str = ""
 
