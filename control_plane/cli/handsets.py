@@ -143,7 +143,7 @@ def _print(status: HandsetStatus) -> None:
         },
     )
     for warning in status.warnings:
-        say(f"  {warning}")
+        say(f"warning: {warning}.")
 
 
 @handset_app.command("add")
