@@ -12,12 +12,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+from control_plane.adapters.journal import in_journal
 from control_plane.errors import PublishingFailed
 from control_plane.ports import Bound, Fetched
 from control_plane.render.handsets.publication import COMMON, Publication, etag, publication_of
@@ -300,29 +300,17 @@ class JournalFile:
         return frozenset(str(row[0]) for row in await self._rows(every))
 
     async def forget(self, macs: Collection[str]) -> None:
-        def erase(db: sqlite3.Connection) -> list[Row]:
+        def erase(db: sqlite3.Connection) -> None:
             with db:
                 for part in _parts(list(macs)):
                     marks = ", ".join("?" * len(part))
                     for table in _OF_HANDSETS:
                         db.execute(f"DELETE FROM {table} WHERE mac IN ({marks})", part)  # noqa: S608 - our names
-            return []
 
-        await asyncio.to_thread(self._work, erase, "rw")
+        await in_journal(self._path, erase, "rw")
 
     async def _rows(self, statement: str, values: Sequence[str] = ()) -> list[Row]:
-        return await asyncio.to_thread(self._work, lambda db: list(db.execute(statement, values)))
-
-    def _work(self, work: Callable[[sqlite3.Connection], list[Row]], mode: str = "ro") -> list[Row]:
-        if not self._path.exists():
-            return []
-        try:
-            # Never made here: the journal is the provisioning server's.
-            address = f"{self._path.absolute().as_uri()}?mode={mode}"
-            with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as db:
-                return work(db)
-        except (sqlite3.Error, OSError) as exc:
-            raise PublishingFailed(f"The journal {self._path} cannot be used ({exc}).") from exc
+        return await in_journal(self._path, lambda db: list(db.execute(statement, values)), "ro") or []
 
 
 def _moment(at: datetime) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
+from control_plane.adapters.journal import in_journal
 from control_plane.errors import PublishingFailed, UnknownEntity
 from control_plane.ports import Upload, Uploads
 
@@ -25,7 +24,6 @@ T = TypeVar("T")
 LABEL: Final = b"sealed upload 1"
 KEY_BYTES: Final = 32
 NONCE: Final = bytes(12)
-BUSY_S: Final = 5.0
 
 
 def public_key(private: SecretStr) -> str:
@@ -97,15 +95,4 @@ class UploadsFile(Uploads):
             raise UnknownEntity("upload", str(id))
 
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        return await asyncio.to_thread(self._work, work)
-
-    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
-        if not self._path.exists():
-            return None
-        try:
-            # Never made here: the journal is the provisioning server's.
-            address = f"{self._path.absolute().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as db:
-                return work(db)
-        except (sqlite3.Error, OSError) as exc:
-            raise PublishingFailed(f"The journal {self._path} cannot be used ({exc}).") from exc
+        return await in_journal(self._path, work, "rw")
