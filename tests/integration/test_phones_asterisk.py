@@ -228,9 +228,10 @@ def test_a_blind_transfer_at_the_pbx_joins_caller_and_target(make_phone: MakePho
     out.wait_confirmed()
     inbound = bob.wait_incoming()
     inbound.wait_confirmed()
+    out.play_tone(440)
+    assert inbound.hears(440), "a REFER before Asterisk has joined the two is answered with 400"
     assert inbound.transfer("other") == 200
     eve.wait_incoming().wait_confirmed()
-    out.play_tone(440)
     eve.incoming[0].play_tone(660)
     assert eve.incoming[0].hears(440)
     assert out.hears(660)
