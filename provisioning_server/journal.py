@@ -246,12 +246,8 @@ def _put_fetches(connection: sqlite3.Connection, fetches: list[_Row]) -> None:
     values: list[str | int | float | None] = []
     for (mac, name, status, scheme, address, agent, etag, version), at, count in fetches:
         values += (mac, printable(name), at, status, etag, version)
-        values += (
-            str(scheme),
-            address,
-            printable(agent),
-            count,
-        )  # sqlite3 would look for an adapter of an enum
+        # A plain text: of a member of an enumeration sqlite3 would look for an adapter.
+        values += (str(scheme), address, printable(agent), count)
     connection.execute(_statement(len(fetches)), (*values, NAMES_PER_DEVICE))
 
 

@@ -25,14 +25,14 @@ def preview_change(look: Look, as_json: bool) -> None:
         print_json(found.as_dict())
         return
     plans: list[dict[str, Any]] = [plan.as_dict() for plan in found.plans]
-    handsets = found.as_dict()["handsets"]
     if not any(plan["steps"] for plan in plans):
         say("This changes nothing in Asterisk.")
     for plan in plans:
         if len(plans) > 1:
             say(f"Node {plan['node']}:")
         show_steps(plan["steps"])
-    _show_handsets(handsets)
+    if found.handsets is not None:
+        _show_handsets(found.handsets.as_dict())
     say("Nothing was saved (--dry-run).")
 
 

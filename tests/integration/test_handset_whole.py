@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -80,6 +81,16 @@ class Desk:
 
     async def is_in_sync(self) -> bool:
         return (await self.status()).sync is Sync.IN_SYNC
+
+    async def until_settled(self, register: Callable[[], Awaitable[int]], what: str) -> None:
+        """The handset renews its registration until no older secret works; `register`: the SIP status."""
+
+        async def is_settled() -> bool:
+            assert await register() == 200
+            await asyncio.sleep(0.3)  # a renewal within the same second says nothing new
+            return not (await self.status()).rotating
+
+        await self.until(is_settled, what)
 
     async def get(self, url: str, login: tuple[str, str] | None = None) -> httpx.Response:
         auth = httpx.DigestAuth(*login) if login else None
@@ -189,13 +200,10 @@ async def test_the_whole_way(desk: Desk, tmp_path: Path) -> None:
         assert renewed != password
         assert (await phone.login(user, renewed)).status == 200
 
-        async def is_settled() -> bool:
-            # A phone renews its registration; one within the same second says nothing new.
-            assert (await phone.login(user, renewed)).status == 200
-            await asyncio.sleep(0.3)
-            return not (await desk.status()).rotating
+        async def renew() -> int:
+            return (await phone.login(user, renewed)).status
 
-        await desk.until(is_settled, "the old secrets end")
+        await desk.until_settled(renew, "the old secrets end")
         await desk.in_force()
         assert (await phone.login(user, password)).status == 401
         server = "static.auto_provision.server"
@@ -246,16 +254,10 @@ async def test_a_neutral_line_is_rotated_under_two_control_planes_and_calls_all_
             renewed = (await desk.fetch(boot))["account.1.password"]
             assert renewed != old
             with desk.real(engine, line, renewed) as after:
-
-                async def is_settled() -> bool:
-                    assert await asyncio.to_thread(after.register) == 200
-                    await asyncio.sleep(0.3)
-                    return not (await desk.status()).rotating
-
                 call = await asyncio.to_thread(before.call, "*11")
                 await asyncio.to_thread(call.wait_confirmed)
                 await asyncio.to_thread(call.hangup)
-                await desk.until(is_settled, "the old password ends")
+                await desk.until_settled(partial(asyncio.to_thread, after.register), "the old password ends")
                 await desk.in_force()
                 assert await asyncio.to_thread(after.register) == 200
             assert await asyncio.to_thread(before.register) == 401
